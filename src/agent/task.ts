@@ -37,12 +37,32 @@ export type Watchdog = {
 }
 
 export type AgentEvent =
-  | { readonly kind: 'agent.started'; readonly sessionId: string; readonly model: string; readonly version: string }
+  | {
+      readonly kind: 'agent.started'
+      readonly sessionId: string
+      readonly model: string
+      readonly version: string
+    }
   | { readonly kind: 'agent.text'; readonly text: string }
   | { readonly kind: 'agent.thinking'; readonly text: string }
-  | { readonly kind: 'agent.tool'; readonly tool: string; readonly summary: string; readonly toolUseId: string }
-  | { readonly kind: 'agent.tool_result'; readonly toolUseId: string; readonly isError: boolean; readonly text: string }
-  | { readonly kind: 'agent.retry'; readonly attempt: number; readonly status: number | null; readonly delayMs: number }
+  | {
+      readonly kind: 'agent.tool'
+      readonly tool: string
+      readonly summary: string
+      readonly toolUseId: string
+    }
+  | {
+      readonly kind: 'agent.tool_result'
+      readonly toolUseId: string
+      readonly isError: boolean
+      readonly text: string
+    }
+  | {
+      readonly kind: 'agent.retry'
+      readonly attempt: number
+      readonly status: number | null
+      readonly delayMs: number
+    }
   | { readonly kind: 'agent.notice'; readonly text: string }
   | { readonly kind: 'agent.output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly kind: 'agent.heard'; readonly text: string }
@@ -63,11 +83,20 @@ export type ModelUsage = {
 export type TaskOutcome =
   | { readonly kind: 'done'; readonly summary: string; readonly usage?: AgentUsage }
   /** The agent's own failure: max turns, an error in the session, a non-zero exit of a command. */
-  | { readonly kind: 'failed'; readonly cause: AgentFailure; readonly message: string; readonly usage?: AgentUsage }
+  | {
+      readonly kind: 'failed'
+      readonly cause: AgentFailure
+      readonly message: string
+      readonly usage?: AgentUsage
+    }
   /** The gateway refused for money: the job pauses. */
   | { readonly kind: 'over-budget'; readonly message: string; readonly usage?: AgentUsage }
   /** The gateway or the sandbox was away: another try is worth it. */
-  | { readonly kind: 'interrupted'; readonly cause: 'gateway' | 'sandbox' | 'out-of-memory'; readonly message: string }
+  | {
+      readonly kind: 'interrupted'
+      readonly cause: 'gateway' | 'sandbox' | 'out-of-memory'
+      readonly message: string
+    }
   | { readonly kind: 'hung'; readonly message: string; readonly usage?: AgentUsage }
   | { readonly kind: 'cancelled' }
 

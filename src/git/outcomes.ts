@@ -62,14 +62,22 @@ export type Mirror = {
 }
 
 export type FetchOutcome =
-  | { readonly kind: 'fetched'; readonly branches: ReadonlyMap<string, string>; readonly defaultBranch?: string }
+  | {
+      readonly kind: 'fetched'
+      readonly branches: ReadonlyMap<string, string>
+      readonly defaultBranch?: string
+    }
   | Unreachable
 export type FetchBranchOutcome =
   | { readonly kind: 'fetched'; readonly commit: string }
   | { readonly kind: 'missing' }
   | Unreachable
 /** `temporary`: worth another try (network, server); otherwise refused (rights, no such repository). */
-export type Unreachable = { readonly kind: 'unreachable'; readonly problem: string; readonly temporary: boolean }
+export type Unreachable = {
+  readonly kind: 'unreachable'
+  readonly problem: string
+  readonly temporary: boolean
+}
 
 export type CollectRequest = {
   readonly file: string
@@ -90,7 +98,10 @@ export type CollectOutcome =
   | { readonly kind: 'unchanged' }
   | { readonly kind: 'rejected'; readonly problem: string }
 
-export type ChangedPath = { readonly path: string; readonly change: 'added' | 'modified' | 'deleted' | 'type-changed' }
+export type ChangedPath = {
+  readonly path: string
+  readonly change: 'added' | 'modified' | 'deleted' | 'type-changed'
+}
 
 export type MergeRequest = { readonly target: string; readonly result: string }
 export type MergeOutcome =
@@ -107,7 +118,11 @@ export type CommitMergeRequest = {
   readonly date: Date
 }
 
-export type PushRequest = { readonly commit: string; readonly branch: string; readonly expectedOld: string | null }
+export type PushRequest = {
+  readonly commit: string
+  readonly branch: string
+  readonly expectedOld: string | null
+}
 export type PushOutcome =
   | { readonly kind: 'pushed' }
   | { readonly kind: 'target-moved'; readonly actual?: string }

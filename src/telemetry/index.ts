@@ -1,0 +1,2 @@
+/** Ground floor: the log. */
+export { createLog, type Log } from './log.ts'
