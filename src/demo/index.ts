@@ -1,0 +1,8 @@
+/** The demo: a sample repository, and a scripted model that plays the answers when there is no key. */
+export {
+  startScriptedModel,
+  SIMULATED,
+  type ScriptedModel,
+  type ModelRequest,
+} from './scripted-model/server.ts'
+export { scriptedTask, type Script, type ScriptInput } from './scripted-model/script.ts'
