@@ -11,6 +11,14 @@ export const REFUSALS = {
     'An API key is needed. Send it as "Authorization: Bearer ff_…"; `flowforge up` made one in {where}.',
   ],
   not_permitted: [403, 'This key may not {action}. It needs the scope {scope}.'],
+  origin_refused: [403, 'Requests from the web page {origin} are not taken: this API is called by programs.'],
+  host_refused: [
+    421,
+    'This server does not answer for the name {host}. Use its address, or name it in FLOWFORGE_HOST_NAMES.',
+  ],
+  media_type: [415, 'A body of type {type} is not taken. Send it as application/json.'],
+  body_too_large: [413, 'The body of the request is too large; at most {limit} bytes are taken.'],
+  too_many_streams: [429, 'Too many readers follow jobs at this moment ({limit}). Try again soon.'],
   not_found: [404, 'There is no {what} {id}.'],
   job_not_found: [404, 'There is no job {id}. `flowforge jobs` lists them.'],
   repository_not_found: [404, 'There is no repository {name}. `flowforge repositories` lists them.'],
@@ -49,6 +57,7 @@ export const REFUSALS = {
     'No sandbox can be opened on this host: {problem} `flowforge doctor` says what to do.',
   ],
   database_unavailable: [503, 'The database cannot be reached: {problem}'],
+  database_set_up: [500, 'The database cannot be set up: {problem}'],
   port_taken: [
     500,
     'Port {port} is in use by another program. Set {variable} to a free port, or end that program.',

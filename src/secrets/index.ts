@@ -1,0 +1,2 @@
+/** Ground floor: the master key and what is sealed under it. */
+export { openMasterKey, masterKeyFrom, type MasterKey } from './master-key.ts'
