@@ -65,7 +65,11 @@ async function makeKey(file: string): Promise<string> {
   })
   await rm(draft)
   const opened = await open(folder, 'r')
-  await opened.sync().finally(() => opened.close())
+  try {
+    await opened.sync()
+  } finally {
+    await opened.close()
+  }
   return readFile(file, 'utf8')
 }
 
