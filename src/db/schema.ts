@@ -5,6 +5,23 @@ import type { ColumnType } from 'kysely'
 /** A column that an insert may leave out. */
 type Optional<Read, Write = Read> = ColumnType<Read, Write | undefined, Write>
 
+/** How a user signs in: a password (hashed) or a provider. */
+export type AccountsTable = {
+  id: string
+  user_id: string
+  account_id: string
+  provider_id: string
+  access_token: Optional<string | null>
+  refresh_token: Optional<string | null>
+  id_token: Optional<string | null>
+  access_token_expires_at: Optional<Date | null, Date | string | null>
+  refresh_token_expires_at: Optional<Date | null, Date | string | null>
+  scope: Optional<string | null>
+  password: Optional<string | null>
+  created_at: Optional<Date, Date | string>
+  updated_at: Optional<Date, Date | string>
+}
+
 export type ApiKeysTable = {
   id: string
   organization_id: string
@@ -104,6 +121,19 @@ export type ConflictResolutionsTable = {
   created_at: Optional<Date, Date | string>
 }
 
+export type DeviceCodesTable = {
+  id: string
+  device_code: string
+  user_code: string
+  user_id: Optional<string | null>
+  expires_at: ColumnType<Date, Date | string, Date | string>
+  status: string
+  last_polled_at: Optional<Date | null, Date | string | null>
+  polling_interval: Optional<number | null>
+  client_id: Optional<string | null>
+  scope: Optional<string | null>
+}
+
 export type GitOperationsTable = {
   occurred_at: Optional<Date, Date | string>
   id: string
@@ -118,6 +148,19 @@ export type GitOperationsTable = {
   outcome: string
   message: Optional<string | null>
   duration_ms: number
+}
+
+export type InvitationsTable = {
+  id: string
+  organization_id: string
+  email: string
+  role: Optional<string | null>
+  /** One team or several with commas between, as better-auth writes it. */
+  team_id: Optional<string | null>
+  status: Optional<string>
+  expires_at: ColumnType<Date, Date | string, Date | string>
+  created_at: Optional<Date, Date | string>
+  inviter_id: string
 }
 
 export type JobCheckpointsTable = {
@@ -261,6 +304,23 @@ export type LandingsTable = {
   settled_at: Optional<Date | null, Date | string | null>
 }
 
+export type MembersTable = {
+  id: string
+  organization_id: string
+  user_id: string
+  role: Optional<string>
+  created_at: Optional<Date, Date | string>
+}
+
+export type OrganizationRolesTable = {
+  id: string
+  organization_id: string
+  role: string
+  permission: string
+  created_at: Optional<Date, Date | string>
+  updated_at: Optional<Date | null, Date | string | null>
+}
+
 export type OrganizationsTable = {
   id: string
   slug: string
@@ -272,6 +332,8 @@ export type OrganizationsTable = {
   next_job_number: Optional<number>
   settings: Optional<unknown, string>
   created_at: Optional<Date, Date | string>
+  logo: Optional<string | null>
+  metadata: Optional<string | null>
 }
 
 export type RepositoriesTable = {
@@ -299,6 +361,89 @@ export type RepositoryCredentialsTable = {
   created_at: Optional<Date, Date | string>
 }
 
+export type SessionsTable = {
+  id: string
+  user_id: string
+  token: string
+  expires_at: ColumnType<Date, Date | string, Date | string>
+  ip_address: Optional<string | null>
+  user_agent: Optional<string | null>
+  active_organization_id: Optional<string | null>
+  active_team_id: Optional<string | null>
+  impersonated_by: Optional<string | null>
+  created_at: Optional<Date, Date | string>
+  updated_at: Optional<Date, Date | string>
+}
+
+/** What a setup command left in the workspace, for the next job with the same base and lockfiles. Never shared between organizations: one could poison it for the other. */
+export type SetupCachesTable = {
+  id: string
+  organization_id: string
+  repository_id: string
+  /** Of the setup command, the lockfiles and what else it depends on. */
+  key_sha256: Buffer
+  host: string
+  /** Where the saved layer lies on this host, below FLOWFORGE_HOME. */
+  layer: string
+  size_bytes: Optional<number | null>
+  created_at: Optional<Date, Date | string>
+  last_used_at: Optional<Date, Date | string>
+}
+
+export type TeamMembersTable = {
+  id: string
+  /** Not in better-auth's shape: a trigger takes it from the team. */
+  organization_id: string
+  team_id: string
+  user_id: string
+  membership_key: Optional<string | null>
+  created_at: Optional<Date | null, Date | string | null>
+}
+
+export type TeamsTable = {
+  id: string
+  organization_id: string
+  name: string
+  member_count: Optional<number>
+  created_at: Optional<Date, Date | string>
+  updated_at: Optional<Date | null, Date | string | null>
+}
+
+export type TwoFactorsTable = {
+  id: string
+  user_id: string
+  secret: string
+  backup_codes: string
+  verified: Optional<boolean | null>
+  failed_verification_count: Optional<number | null>
+  locked_until: Optional<Date | null, Date | string | null>
+}
+
+export type UsersTable = {
+  id: string
+  name: string
+  email: string
+  email_verified: Optional<boolean>
+  image: Optional<string | null>
+  two_factor_enabled: Optional<boolean | null>
+  /** The role on the whole installation (admin plugin); roles in an organization are in members. */
+  role: Optional<string | null>
+  banned: Optional<boolean | null>
+  ban_reason: Optional<string | null>
+  ban_expires: Optional<Date | null, Date | string | null>
+  created_at: Optional<Date, Date | string>
+  updated_at: Optional<Date, Date | string>
+}
+
+export type VerificationsTable = {
+  id: string
+  identifier: string
+  value: string
+  expires_at: ColumnType<Date, Date | string, Date | string>
+  created_at: Optional<Date, Date | string>
+  updated_at: Optional<Date, Date | string>
+}
+
 /** Live workers and their room: admission sends no more than they can run. No tenant data. */
 export type WorkersTable = {
   id: string
@@ -311,12 +456,15 @@ export type WorkersTable = {
 
 /** Every table by its name. */
 export type Schema = {
+  accounts: AccountsTable
   api_keys: ApiKeysTable
   audit_logs: AuditLogsTable
   budgets: BudgetsTable
   claude_api_usage: ClaudeApiUsageTable
   conflict_resolutions: ConflictResolutionsTable
+  device_codes: DeviceCodesTable
   git_operations: GitOperationsTable
+  invitations: InvitationsTable
   job_checkpoints: JobCheckpointsTable
   job_events: JobEventsTable
   job_executions: JobExecutionsTable
@@ -325,8 +473,17 @@ export type Schema = {
   job_transitions: JobTransitionsTable
   jobs: JobsTable
   landings: LandingsTable
+  members: MembersTable
+  organization_roles: OrganizationRolesTable
   organizations: OrganizationsTable
   repositories: RepositoriesTable
   repository_credentials: RepositoryCredentialsTable
+  sessions: SessionsTable
+  setup_caches: SetupCachesTable
+  team_members: TeamMembersTable
+  teams: TeamsTable
+  two_factors: TwoFactorsTable
+  users: UsersTable
+  verifications: VerificationsTable
   workers: WorkersTable
 }
