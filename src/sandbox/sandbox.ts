@@ -10,6 +10,7 @@
  *                 /state         the agent's own state (CLAUDE_CONFIG_DIR), counted too, saved with checkpoints
  *                 /exchange/in   files put in by the host, read-only
  *                 /exchange/out  files that the host may take
+ *                 /cache         package caches, counted too, shared by the sandbox's processes, part of a layer
  *                 /home/agent, /tmp   memory, gone with the process
  *                 /opt/ff        node, claude and the guest's helper, read-only
  */
@@ -84,7 +85,7 @@ export type Guarantees = {
   readonly missing: readonly string[]
 }
 
-export type Sandboxes = {
+export type Sandboxes = AsyncDisposable & {
   readonly guarantees: Guarantees
   open(spec: SandboxSpec, gates: Gates, signal: AbortSignal): Promise<Sandbox>
   /** Ends every sandbox (processes, mounts, directories, cgroups) whose id is not alive. Answers the ids it ended. */
@@ -125,6 +126,12 @@ export type GuestCommand = {
   readonly env?: Readonly<Record<string, string>>
   /** Guest path; /workspace by default. */
   readonly cwd?: string
+  /**
+   * Whether the egress gate's relay runs beside the command: true waits for it (about 50 ms), 'background' does not
+   * (for programs that take longer to start, such as the agent), false leaves it out. True by default when the policy
+   * allows anything.
+   */
+  readonly network?: boolean | 'background'
 }
 
 export type RunOptions = {

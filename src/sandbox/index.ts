@@ -1,0 +1,19 @@
+/** Workshop: where foreign code runs. */
+export { createLocalSandboxes, type LocalSandboxesOptions } from './adapters/bubblewrap.ts'
+export {
+  DEFAULT_LIMITS,
+  type EgressDecision,
+  type EgressPolicy,
+  type EgressRule,
+  type Gates,
+  type Guarantees,
+  type GuestCommand,
+  type GuestExit,
+  type GuestProcess,
+  type GuestResult,
+  type RunOptions,
+  type Sandbox,
+  type Sandboxes,
+  type SandboxLimits,
+  type SandboxSpec,
+} from './sandbox.ts'

@@ -1,0 +1,96 @@
+/**
+ * What every sandbox sees as /opt/ff and in /etc: node, claude, the guest's relay and a few files of our own.
+ *
+ * Installed once into HOME/bin/STAMP, where the sandbox's user can reach it even if the programs lie in a folder that
+ * is closed to others. The stamp changes with the programs, so a new version gets a new folder, and a sandbox that runs
+ * keeps the old one.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { chmod, copyFile, link, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { constants, existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export type Programs = {
+  readonly node: string
+  /** Absent: /opt/ff has no claude. */
+  readonly claude?: string
+}
+
+export type Runtime = {
+  /** Shown as /opt/ff. */
+  readonly programs: string
+  /** Files shown in /etc, by name. */
+  readonly etc: Readonly<Record<string, string>>
+}
+
+const RELAY = fileURLToPath(new URL('../guest/relay.mjs', import.meta.url))
+
+const ETC = {
+  passwd:
+    'root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:/home/agent:/bin/bash\n' +
+    'nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n',
+  group: 'root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n',
+  hosts: '127.0.0.1 localhost sandbox\n::1 localhost sandbox\n',
+  'nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files dns\n',
+  // The guest's relay answers names; without it they fail at once instead of after seconds.
+  'resolv.conf': 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n',
+  // The work tree belongs to a user whom git may not recognize; there is nobody else in the sandbox.
+  gitconfig: '[safe]\n\tdirectory = *\n[init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n',
+}
+
+export async function installRuntime(home: string, programs: Programs): Promise<Runtime> {
+  const sources = { node: programs.node, ...(programs.claude ? { claude: programs.claude } : {}) }
+  const relay = await readFile(RELAY, 'utf8')
+  const directory = join(home, 'bin', await stampOf(sources, relay))
+  if (!existsSync(directory)) await install(directory, sources, relay)
+  return {
+    programs: join(directory, 'opt'),
+    etc: Object.fromEntries(Object.keys(ETC).map((name) => [name, join(directory, 'etc', name)])),
+  }
+}
+
+async function install(
+  directory: string,
+  sources: Readonly<Record<string, string>>,
+  relay: string,
+): Promise<void> {
+  const making = `${directory}.${randomBytes(4).toString('hex')}`
+  const opt = join(making, 'opt')
+  const etc = join(making, 'etc')
+  for (const path of [opt, etc]) await mkdir(path, { recursive: true, mode: 0o755 })
+  for (const [name, source] of Object.entries(sources)) await linkOrCopy(source, join(opt, name))
+  await writeFile(join(opt, 'relay.mjs'), relay, { mode: 0o644 })
+  for (const [name, text] of Object.entries(ETC)) await writeFile(join(etc, name), text, { mode: 0o644 })
+  for (const path of [join(directory, '..'), making, opt, etc]) await chmod(path, 0o755)
+  try {
+    await rename(making, directory)
+  } catch (error) {
+    // Another worker was first: its copy is the same.
+    if (!existsSync(directory)) throw error
+    await rm(making, { recursive: true, force: true })
+  }
+}
+
+/** A hard link costs nothing for 380 MB, but only works on the same file system and for files that others may run. */
+async function linkOrCopy(source: string, target: string): Promise<void> {
+  const { mode } = await stat(source)
+  if ((mode & 0o005) === 0o005) {
+    const linked = await link(source, target).then(
+      () => true,
+      () => false,
+    )
+    if (linked) return
+  }
+  await copyFile(source, target, constants.COPYFILE_FICLONE)
+  await chmod(target, 0o755)
+}
+
+async function stampOf(sources: Readonly<Record<string, string>>, relay: string): Promise<string> {
+  const hash = createHash('sha256').update(relay).update(JSON.stringify(ETC))
+  for (const [name, source] of Object.entries(sources)) {
+    const { size, mtimeMs, ino } = await stat(source)
+    hash.update(`${name} ${source} ${size} ${mtimeMs} ${ino}\n`)
+  }
+  return hash.digest('hex').slice(0, 16)
+}
