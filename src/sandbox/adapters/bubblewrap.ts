@@ -19,6 +19,7 @@ import { launchGuest } from '../local/launch.ts'
 import { createLayout, isSandboxId, writeOwnerRecord, type Layout } from '../local/layout.ts'
 import { identityOf } from '../local/process-identity.ts'
 import { installRuntime, type Runtime } from '../local/runtime.ts'
+import { createPipes, type Pipes } from '../local/pipes.ts'
 import { launchPrefix } from '../local/sandbox-user.ts'
 import { releaseSlot, takeSlot } from '../local/slots.ts'
 import { runGuest } from '../run-guest.ts'
@@ -49,6 +50,7 @@ type Host = {
   readonly layout: Layout
   readonly runtime: Runtime
   readonly disks: Disks
+  readonly pipes: Pipes
   readonly cgroups: Cgroups
   readonly isRoot: boolean
   readonly seccomp: Readonly<Record<SandboxSpec['seccomp'], string>>
@@ -68,6 +70,7 @@ export async function createLocalSandboxes(options: LocalSandboxesOptions): Prom
     layout,
     runtime,
     disks,
+    pipes: await createPipes(layout.ready),
     cgroups: createCgroups(findHierarchies()),
     isRoot: process.getuid?.() === 0,
     seccomp: installSeccomp(layout),
@@ -90,6 +93,7 @@ export async function createLocalSandboxes(options: LocalSandboxesOptions): Prom
     [Symbol.asyncDispose]: async () => {
       await Promise.all([...open.values()].map((sandbox) => sandbox[Symbol.asyncDispose]()))
       await disks[Symbol.asyncDispose]()
+      await host.pipes[Symbol.asyncDispose]()
     },
   }
 }
@@ -124,13 +128,15 @@ async function openSandbox(
   const guests = new Set<GuestProcess>()
   let closed = false
 
-  const start = async (command: GuestCommand): Promise<GuestProcess> => {
+  const start = async (command: GuestCommand, stdin: boolean): Promise<GuestProcess> => {
     if (closed) throw new Error(`the sandbox ${spec.id} is closed`)
     const oomKillsBefore = cgroup.oomKills()
     const guest = await launchGuest({
       prefix: launchPrefix(spec.limits, slot),
       options: bubblewrapArguments(viewOf(host, spec, command, sockets)),
       argv: command.argv,
+      stdin,
+      pipes: host.pipes,
       seccomp: host.seccomp[spec.seccomp],
       place: (pid) => cgroup.add(pid),
       wasOutOfMemory: (exitCode) => exitCode !== 0 && cgroup.oomKills() > oomKillsBefore,
@@ -142,8 +148,8 @@ async function openSandbox(
 
   return {
     id: spec.id,
-    start,
-    run: async (command, options) => runGuest(await start(command), options),
+    start: (command) => start(command, true),
+    run: async (command, options) => runGuest(await start(command, false), options),
     put: (hostFile, name) => putFile(hostFile, join(directory, 'in'), name),
     take: (name, hostFile, maxBytes) => takeFile(join(disk, 'out'), name, hostFile, maxBytes),
     saveLayer: () => Promise.reject(new Error('layers are not built yet')),

@@ -11,6 +11,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { sleep } from '#lib/clock.ts'
 import type { SandboxLimits } from '../sandbox.ts'
 import type { Layout } from './layout.ts'
 import { identityOf, isRunning } from './process-identity.ts'
@@ -28,7 +29,9 @@ export type Disks = AsyncDisposable & {
   sweep(): Promise<void>
 }
 
-const READY = 2
+const READY = 3
+/** Later than the first process of the sandbox that took a disk, which needs the processor more. */
+const REFILL_AFTER_MS = 250
 /** A pooled image is worth keeping for the size asked for last; other sizes are made when they are needed. */
 const sizeKey = (size: DiskSize): string => `${size.diskBytes}-${size.inodes}`
 
@@ -38,8 +41,8 @@ export async function createDisks(layout: Layout): Promise<Disks> {
   const prefix = `${process.pid}-${owner?.startedAt ?? 0}`
   const ready: { readonly directory: string; readonly key: string }[] = []
   const pending = new Set<Promise<void>>()
+  const closing = new AbortController()
   let counter = 0
-  let closed = false
 
   const make = async (size: DiskSize): Promise<string> => {
     const directory = join(layout.ready, `${prefix}-${counter++}`)
@@ -63,7 +66,7 @@ export async function createDisks(layout: Layout): Promise<Disks> {
   }
   const refill = async (size: DiskSize): Promise<void> => {
     const key = sizeKey(size)
-    while (!closed && ready.filter((entry) => entry.key === key).length < READY) {
+    while (!closing.signal.aborted && ready.filter((entry) => entry.key === key).length < READY) {
       const stale = ready.findIndex((entry) => entry.key !== key)
       if (stale >= 0) await remove(ready.splice(stale, 1)[0]!.directory)
       const directory = await make(size)
@@ -86,7 +89,10 @@ export async function createDisks(layout: Layout): Promise<Disks> {
       }
       if (kind === 'image') {
         // One at a time, and a failure only means that the next take makes its own image.
-        refilling = refilling.then(() => refill(size)).catch(() => undefined)
+        refilling = refilling
+          .then(() => sleep(REFILL_AFTER_MS, closing.signal))
+          .then(() => refill(size))
+          .catch(() => undefined)
         void track(refilling)
       }
     },
@@ -100,7 +106,7 @@ export async function createDisks(layout: Layout): Promise<Disks> {
       }
     },
     [Symbol.asyncDispose]: async () => {
-      closed = true
+      closing.abort()
       await Promise.all(pending)
       for (const { directory } of ready.splice(0)) await remove(directory)
     },

@@ -7,19 +7,23 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
-import type { Readable, Writable } from 'node:stream'
+import { Writable, type Readable } from 'node:stream'
 import type { GuestExit, GuestProcess } from '../sandbox.ts'
 import { encodeArguments } from './arguments.ts'
+import type { Pipes } from './pipes.ts'
 
 export type Launch = {
   /** Programs that set user and limits and then become bubblewrap; empty or ending with '--'. */
   readonly prefix: readonly string[]
   readonly options: readonly string[]
   readonly argv: readonly string[]
+  /** Without it the guest reads /dev/null. */
+  readonly stdin: boolean
+  readonly pipes: Pipes
   /** The file with the seccomp program. */
   readonly seccomp: string
   /** Called once the process exists and before anything of the guest does. */
-  readonly place: (pid: number) => void
+  readonly place: (pid: number) => Promise<void>
   /** Asked when the guest has ended, with its exit code. */
   readonly wasOutOfMemory: (exitCode: number) => boolean
 }
@@ -31,29 +35,36 @@ const KEEP_STDERR = 2000
 
 export async function launchGuest(launch: Launch): Promise<GuestProcess> {
   const [file = '', ...args] = [...launch.prefix, 'bwrap', '--args', '4', '--', ...launch.argv]
+  const [output, errors] = await Promise.all([launch.pipes.take(), launch.pipes.take()])
   const seccomp = openSync(launch.seccomp, 'r')
   const extra = descriptorsToHide()
   let child: ChildProcess
   try {
     child = spawn(file, args, {
-      stdio: ['pipe', 'pipe', 'pipe', seccomp, 'pipe', 'pipe', ...extra.stdio],
+      stdio: [
+        launch.stdin ? 'pipe' : 'ignore',
+        ...[output.writerFd, errors.writerFd, seccomp],
+        ...(['pipe', 'pipe'] as const),
+        ...extra.stdio,
+      ],
       env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
       cwd: '/',
       // A session of its own: what is typed at the worker's terminal does not reach it.
       detached: true,
     })
   } finally {
-    closeSync(seccomp)
+    for (const fd of [output.writerFd, errors.writerFd, seccomp]) closeSync(fd)
     extra.close()
   }
-  const { stdin, stdout, stderr } = child
+  const stdout = output.reader
+  const stderr = errors.reader
+  const stdin = child.stdin ?? nowhere()
   const options = child.stdio[4] as Writable
-  const status = child.stdio[5] as Readable
-  if (stdin === null || stdout === null || stderr === null) throw new Error('the guest has no streams')
+  const status = (child.stdio as readonly unknown[])[5] as Readable
   // A guest that ends early breaks these pipes; that is its right.
   for (const stream of [stdin, options]) stream.on('error', () => undefined)
   const guest = followStatus(child, status, stderr)
-  if (child.pid !== undefined) launch.place(child.pid)
+  await place(child, launch)
   options.end(encodeArguments(launch.options))
   const initPid = await guest.started
   let killed = false
@@ -78,6 +89,21 @@ export async function launchGuest(launch: Launch): Promise<GuestProcess> {
   }
 }
 
+function nowhere(): Writable {
+  return new Writable({ write: (_chunk, _encoding, done) => done() })
+}
+
+/** A process without its limits must not go on. */
+async function place(child: ChildProcess, launch: Launch): Promise<void> {
+  if (child.pid === undefined) return
+  try {
+    await launch.place(child.pid)
+  } catch (error) {
+    child.kill('SIGKILL')
+    throw error
+  }
+}
+
 /** `started` is the guest's init as the host numbers it; it rejects when bubblewrap fails before the guest exists. */
 function followStatus(child: ChildProcess, status: Readable, stderr: Readable) {
   const started = Promise.withResolvers<number>()
@@ -86,7 +112,6 @@ function followStatus(child: ChildProcess, status: Readable, stderr: Readable) {
   const listen = (chunk: Buffer): void => {
     said = (said + chunk.toString()).slice(-KEEP_STDERR)
   }
-  stderr.pause()
   let text = ''
   status.on('data', (chunk: Buffer) => {
     text += chunk.toString()
@@ -101,7 +126,7 @@ function followStatus(child: ChildProcess, status: Readable, stderr: Readable) {
   status.on('close', () => {
     if (parseStatus(text)['child-pid'] !== undefined) return
     stderr.on('data', listen)
-    child.on('close', () => {
+    stderr.on('close', () => {
       started.reject(new Error(`bubblewrap could not make the sandbox: ${said.trim()}`))
     })
   })
