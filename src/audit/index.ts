@@ -1,0 +1,2 @@
+/** The append-only record of who did what. */
+export { recordAudit, type Actor, type AuditEntry } from './record.ts'
