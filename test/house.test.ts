@@ -6,8 +6,9 @@ const ground = ['db', 'storage', 'secrets', 'telemetry', 'lib', 'config']
 
 /** The floor plan: each room and the rooms it may enter besides the ground floor. Read it top to bottom. */
 const floorPlan: Readonly<Record<string, readonly string[]>> = {
-  cli: ['api', 'conflicts', 'ops', 'demo', 'sandbox'],
-  demo: ['api'],
+  cli: ['api', 'conflicts', 'ops', 'demo', 'sandbox', 'up'],
+  demo: ['api', 'up'],
+  up: ['jobs', 'tenants'],
   api: ['jobs', 'gateway', 'tenants', 'repositories', 'costs', 'conflicts', 'audit'],
   jobs: ['sandbox', 'agent', 'git', 'conflicts', 'repositories', 'costs', 'tenants', 'audit'],
   conflicts: ['git', 'sandbox', 'agent'],

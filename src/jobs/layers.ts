@@ -1,0 +1,68 @@
+/**
+ * Dependencies that a setup command brought, kept as a layer for the next job: same organization, repository, setup
+ * command and dependency files. Only a run at an untouched base makes a layer; what an agent edited never gets into one.
+ */
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { inOrganization } from '#db'
+import { newId } from '#lib/ids.ts'
+import type { Sandbox } from '#sandbox'
+import type { Work } from './work.ts'
+
+const DEPENDENCY_FILES = [
+  'package.json', 'package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'pnpm-lock.yaml', 'bun.lock',
+  'requirements.txt', 'pyproject.toml', 'poetry.lock', 'uv.lock', 'Pipfile.lock', 'setup.py',
+  'go.mod', 'go.sum', 'Cargo.toml', 'Cargo.lock', 'pom.xml', 'build.gradle', 'build.gradle.kts', 'gradle.lockfile',
+  'Gemfile.lock', 'composer.lock',
+]
+
+/** The key is undefined when the job has no setup; the path when there is no layer yet. */
+export async function findLayer(work: Work, commit: string): Promise<{ readonly key: string | undefined; readonly path: string | undefined }> {
+  const { claim, tools, mirror } = work
+  const { job } = claim
+  if (job.setup_command === null) return { key: undefined, path: undefined }
+  const files = await mirror.fileIds(commit, DEPENDENCY_FILES)
+  const key = createHash('sha256')
+    .update(JSON.stringify([job.organization_id, job.repository_id, job.setup_command, job.variables, [...files].sort()]))
+    .digest('hex')
+  const path = join(tools.settings.layerDirectory, key)
+  if (!existsSync(path)) return { key, path: undefined }
+  await noteUse(work, key, path)
+  return { key, path }
+}
+
+export async function keepLayer(work: Work, sandbox: Sandbox, key: string): Promise<void> {
+  const { tools, events } = work
+  const path = join(tools.settings.layerDirectory, key)
+  if (work.claim.phase !== 'run' || existsSync(path)) return
+  const making = `${path}.${newId()}`
+  try {
+    await mkdir(tools.settings.layerDirectory, { recursive: true, mode: 0o700 })
+    await sandbox.saveLayer(making)
+    await rename(making, path)
+    await noteUse(work, key, path)
+    events.write('setup.kept', { key: key.slice(0, 12) })
+  } catch (error) {
+    // A layer only saves time: without one the next job sets up again.
+    tools.log.warn({ error: String(error) }, 'layer.not-kept')
+    await rm(making, { recursive: true, force: true })
+  }
+}
+
+async function noteUse({ claim, tools }: Work, key: string, path: string): Promise<void> {
+  await inOrganization(tools.databases, claim.key.organizationId, (trx) =>
+    trx
+      .insertInto('setup_caches')
+      .values({
+        id: newId(),
+        organization_id: claim.job.organization_id,
+        repository_id: claim.job.repository_id,
+        key_sha256: Buffer.from(key, 'hex'),
+        path,
+      })
+      .onConflict((conflict) => conflict.columns(['organization_id', 'repository_id', 'key_sha256']).doUpdateSet({ last_used_at: new Date() }))
+      .execute(),
+  )
+}

@@ -1,0 +1,18 @@
+/** Why a run or landing is told to stop: carried as the reason of an AbortSignal. */
+export type StopReason = 'cancelled' | 'lost' | 'shutdown' | 'time-limit'
+
+export class Stop extends Error {
+  override readonly name = 'Stop'
+  readonly why: StopReason
+
+  constructor(why: StopReason) {
+    super(`stopped: ${why}`)
+    this.why = why
+  }
+}
+
+/** The reason in this signal; undefined while it is not aborted. */
+export function stopReasonOf(signal: AbortSignal): StopReason | undefined {
+  if (!signal.aborted) return undefined
+  return signal.reason instanceof Stop ? signal.reason.why : 'lost'
+}
