@@ -120,8 +120,13 @@ function lastResult(request: MessagesRequest): string {
     .join('\n')
 }
 
+/** What is said while Claude Code works comes in a message of its own, in this frame. */
+const STEERED = /^The user sent a new message while you were working:\n([\s\S]*?)\n\nThis is how Claude Code/
+
 function lastWords(request: MessagesRequest): string {
   for (const message of request.messages.toReversed()) {
+    const steered = STEERED.exec(textOf(message.content))?.[1]
+    if (steered !== undefined) return steered
     if (message.role !== 'user') continue
     const words = blocksOf(message.content)
       .filter((block) => block.type === 'text' && !block.text?.startsWith('<system-reminder>'))
