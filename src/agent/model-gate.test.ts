@@ -31,10 +31,13 @@ async function gateTo(t: TestContext, gatewayUrl: string, patienceMs = 5000): Pr
 
 async function gateway(
   t: TestContext,
-  listener: RequestListener,
+  listener: (...args: Parameters<RequestListener>) => unknown,
   port = 0,
 ): Promise<Server & { url: string }> {
-  const server = createServer(listener).listen(port, '127.0.0.1')
+  const server = createServer((incoming, response) => void listener(incoming, response)).listen(
+    port,
+    '127.0.0.1',
+  )
   await once(server, 'listening')
   t.after(() => {
     server.closeAllConnections()
