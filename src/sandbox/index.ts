@@ -1,6 +1,14 @@
 /** Workshop: where foreign code runs. */
 export { createLocalSandboxes, type LocalSandboxesOptions } from './adapters/bubblewrap.ts'
 export {
+  createSandboxes,
+  egressFrom,
+  findClaude,
+  inspectHost,
+  limitsFrom,
+  type HostInspection,
+} from './settings.ts'
+export {
   DEFAULT_LIMITS,
   type EgressDecision,
   type EgressPolicy,

@@ -153,6 +153,7 @@ export type GuestProcess = {
 }
 
 export type GuestExit = {
+  /** 127: the program could not be started; stderr says why. 128 and more: it was ended by a signal. */
   readonly exitCode: number
   /** Set when the guest did not end by itself. */
   readonly ended?: 'killed' | 'timed-out' | 'out-of-memory'

@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { sleep } from '#lib/clock.ts'
 import type { SandboxLimits } from '../sandbox.ts'
 import type { Layout } from './layout.ts'
-import { identityOf, isRunning } from './process-identity.ts'
+import { isLeftBehind, ownPrefix } from './process-identity.ts'
 import { runProgram } from './programs.ts'
 
 export type DiskSize = Pick<SandboxLimits, 'diskBytes' | 'inodes'>
@@ -25,7 +25,7 @@ export type Disks = AsyncDisposable & {
   take(id: string, size: DiskSize): Promise<void>
   /** Moves HOME/sandboxes/ID out of the way at once; the promise ends when it is gone. */
   discard(id: string): Promise<void>
-  /** Removes what processes that no longer run have left in .ready and .ended. */
+  /** Removes what processes that no longer run have left in .ready, .ended and .pipes. */
   sweep(): Promise<void>
 }
 
@@ -37,8 +37,7 @@ const sizeKey = (size: DiskSize): string => `${size.diskBytes}-${size.inodes}`
 
 export async function createDisks(layout: Layout): Promise<Disks> {
   const kind = (await canMountImages(layout)) ? 'image' : 'directory'
-  const owner = identityOf(process.pid)
-  const prefix = `${process.pid}-${owner?.startedAt ?? 0}`
+  const prefix = ownPrefix()
   const ready: { readonly directory: string; readonly key: string }[] = []
   const pending = new Set<Promise<void>>()
   const closing = new AbortController()
@@ -98,12 +97,9 @@ export async function createDisks(layout: Layout): Promise<Disks> {
     },
     discard: (id) => track(remove(layout.directory(id))),
     sweep: async () => {
-      for (const parent of [layout.ready, layout.ended]) {
-        for (const name of await readdir(parent)) {
-          const [pid = '', startedAt = ''] = name.split('-')
-          if (!isRunning({ pid: Number(pid), startedAt })) await removeDirectory(join(parent, name))
-        }
-      }
+      for (const parent of [layout.ready, layout.ended, layout.pipes])
+        for (const name of await readdir(parent))
+          if (isLeftBehind(name)) await removeDirectory(join(parent, name))
     },
     [Symbol.asyncDispose]: async () => {
       closing.abort()
@@ -137,13 +133,25 @@ async function makeDirectory(directory: string, image: DiskSize | undefined): Pr
 async function removeDirectory(directory: string): Promise<void> {
   for (const name of ['workspace', 'cache', 'disk']) {
     const path = join(directory, name)
-    if (isMountPoint(path)) await runProgram('umount', [path])
+    if (isMountPoint(path)) await unmount(path)
   }
   // Never deeper than our own file system: an umount that failed has thrown above.
   await rm(directory, { recursive: true, force: true, maxRetries: 3 })
 }
 
-export function isMountPoint(path: string): boolean {
+/** Busy for a moment after the last process has gone; a mount that stays busy is taken out of sight and goes by itself. */
+async function unmount(path: string): Promise<void> {
+  for (let tries = 0; tries < 5; tries++) {
+    try {
+      return await runProgram('umount', [path])
+    } catch {
+      await sleep(50)
+    }
+  }
+  await runProgram('umount', ['--lazy', path])
+}
+
+function isMountPoint(path: string): boolean {
   try {
     return statSync(path).dev !== statSync(join(path, '..')).dev
   } catch {
@@ -154,7 +162,7 @@ export function isMountPoint(path: string): boolean {
 /** Tried once at start, because what a container permits cannot be read anywhere. */
 async function canMountImages(layout: Layout): Promise<boolean> {
   if (process.getuid?.() !== 0) return false
-  const directory = join(layout.ready, `${process.pid}-${identityOf(process.pid)?.startedAt ?? 0}-try`)
+  const directory = join(layout.ready, `${ownPrefix()}-try`)
   try {
     await makeDirectory(directory, { diskBytes: 16 * 1024 ** 2, inodes: 1000 })
     return true

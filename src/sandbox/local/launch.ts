@@ -31,6 +31,8 @@ export type Launch = {
 type Status = { readonly 'child-pid'?: number; readonly 'exit-code'?: number }
 
 const KILLED = 137
+/** What a shell answers, too. */
+const NOT_STARTED = 127
 const KEEP_STDERR = 2000
 
 export async function launchGuest(launch: Launch): Promise<GuestProcess> {
@@ -122,9 +124,12 @@ function followStatus(child: ChildProcess, status: Readable, stderr: Readable) {
     started.reject(new Error('bubblewrap cannot be started', { cause: error }))
     ended.resolve(KILLED)
   })
-  child.on('exit', (code) => ended.resolve(code ?? KILLED))
-  status.on('close', () => {
-    if (parseStatus(text)['child-pid'] !== undefined) return
+  const exited = new Promise<number | null>((resolve) => child.on('exit', resolve))
+  const told = new Promise<Status>((resolve) => status.on('close', () => resolve(parseStatus(text))))
+  void Promise.all([exited, told]).then(([code, report]) => {
+    // Ended with 1 and no word on the program's end: it never began. It does not exist, or the sandbox failed.
+    ended.resolve(code === 1 && report['exit-code'] === undefined ? NOT_STARTED : (code ?? KILLED))
+    if (report['child-pid'] !== undefined) return
     stderr.on('data', listen)
     stderr.on('close', () => {
       started.reject(new Error(`bubblewrap could not make the sandbox: ${said.trim()}`))

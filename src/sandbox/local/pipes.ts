@@ -6,6 +6,7 @@ import { closeSync, constants, openSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { ownPrefix } from './process-identity.ts'
 import { runProgram } from './programs.ts'
 
 export type Pipes = AsyncDisposable & { take(): Promise<OutputPipe> }
@@ -20,7 +21,7 @@ const BATCH = 16
 const { O_RDONLY, O_RDWR, O_WRONLY, O_NONBLOCK } = constants
 
 export async function createPipes(directory: string): Promise<Pipes> {
-  const prefix = `pipe-${process.pid}-${process.hrtime.bigint().toString(36)}`
+  const prefix = `${ownPrefix()}-${process.hrtime.bigint().toString(36)}`
   const ready: string[] = []
   let counter = 0
   let making: Promise<void> | undefined

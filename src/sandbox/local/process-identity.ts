@@ -17,3 +17,13 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
 export function isRunning(process: ProcessIdentity): boolean {
   return identityOf(process.pid)?.startedAt === process.startedAt
 }
+
+/** Names of temporary files begin with it, so that those of dead processes can be told from the others. */
+export function ownPrefix(): string {
+  return `${process.pid}-${identityOf(process.pid)?.startedAt ?? 0}`
+}
+
+export function isLeftBehind(name: string): boolean {
+  const [pid, startedAt = ''] = name.split('-')
+  return !isRunning({ pid: Number(pid), startedAt })
+}

@@ -1,0 +1,151 @@
+/** Opens one sandbox on this host, step by step, and closes it in the opposite order. */
+import { chownSync, existsSync, mkdirSync } from 'node:fs'
+import { isAbsolute, join } from 'node:path'
+import { refuse } from '#lib/errors.ts'
+import type { Log } from '#telemetry'
+import { putFile, takeFile } from '../exchange.ts'
+import { runGuest } from '../run-guest.ts'
+import type { Gates, GuestCommand, GuestProcess, Sandbox, SandboxSpec } from '../sandbox.ts'
+import { bubblewrapArguments, type GuestView, type HostRoot } from './arguments.ts'
+import type { Cgroups } from './cgroups.ts'
+import type { Disks } from './disks.ts'
+import { guestEnvironment } from './environment.ts'
+import { createGateServer, openGates } from './gates.ts'
+import { launchGuest } from './launch.ts'
+import { isSandboxId, writeOwnerRecord, type Layout } from './layout.ts'
+import type { Pipes } from './pipes.ts'
+import { identityOf } from './process-identity.ts'
+import type { Runtime } from './runtime.ts'
+import { launchPrefix } from './sandbox-user.ts'
+import { releaseSlot, takeSlot } from './slots.ts'
+
+export type LocalHost = {
+  readonly layout: Layout
+  readonly runtime: Runtime
+  readonly disks: Disks
+  readonly pipes: Pipes
+  readonly cgroups: Cgroups
+  /** Root can give each sandbox a host user of its own. */
+  readonly ownUsers: boolean
+  /** Files with the seccomp programs. */
+  readonly seccomp: Readonly<Record<SandboxSpec['seccomp'], string>>
+  readonly roots: readonly HostRoot[]
+  readonly etc: readonly string[]
+  readonly log: Log | undefined
+}
+
+/** Directories of the sandbox's disk that the guest may write to. */
+const GUEST_DIRECTORIES = ['workspace', 'state', 'cache', 'out'] as const
+
+export async function openSandbox(
+  host: LocalHost,
+  spec: SandboxSpec,
+  gates: Gates,
+  onClosed: () => void,
+): Promise<Sandbox> {
+  const { layout, disks } = host
+  const directory = layout.directory(spec.id)
+  const disk = join(directory, 'disk')
+  const sockets = layout.sockets(spec.id)
+  // Closes what has been opened when a later step fails.
+  await using stack = new AsyncDisposableStack()
+
+  await disks.take(spec.id, spec.limits)
+  const slot = host.ownUsers ? takeSlot(spec.id) : undefined
+  stack.defer(() => {
+    // Unmounting takes a while, and nobody waits for it but the end of the worker.
+    void disks
+      .discard(spec.id)
+      .then(() => slot !== undefined && releaseSlot(slot))
+      .catch((error: unknown) => host.log?.error({ sandbox: spec.id, error }, 'sandbox.not-removed'))
+  })
+  writeOwnerRecord(directory, {
+    owner: identityOf(process.pid)!,
+    sockets,
+    ...(slot === undefined ? {} : { slot }),
+  })
+  for (const name of GUEST_DIRECTORIES) {
+    mkdirSync(join(disk, name), { mode: 0o755 })
+    if (slot !== undefined) chownSync(join(disk, name), slot, slot)
+  }
+  const cgroup = host.cgroups.create(spec.id, spec.limits)
+  stack.defer(async () => {
+    await cgroup.kill()
+    await cgroup.remove()
+  })
+  const guests = new Set<GuestProcess>()
+  stack.defer(async () => {
+    for (const guest of guests) guest.kill()
+    await Promise.all([...guests].map((guest) => guest.exited))
+  })
+  const opened = await openGates(
+    sockets,
+    { 'model.sock': gates.model && createGateServer(gates.model) },
+    slot,
+  )
+  stack.defer(() => opened.close())
+  let closing: Promise<void> | undefined
+
+  const start = async (command: GuestCommand, stdin: boolean): Promise<GuestProcess> => {
+    if (closing) throw new Error(`the sandbox ${spec.id} is closed`)
+    const oomKillsBefore = cgroup.oomKills()
+    const guest = await launchGuest({
+      prefix: launchPrefix(spec.limits, slot),
+      options: bubblewrapArguments(viewOf(host, spec, command)),
+      argv: command.argv,
+      stdin,
+      pipes: host.pipes,
+      seccomp: host.seccomp[spec.seccomp],
+      place: (pid) => cgroup.add(pid),
+      wasOutOfMemory: (exitCode) => exitCode !== 0 && cgroup.oomKills() > oomKillsBefore,
+    })
+    guests.add(guest)
+    void guest.exited.finally(() => guests.delete(guest))
+    // It was closed while this one came up.
+    if (closing) guest.kill()
+    return guest
+  }
+  const owned = stack.move()
+
+  return {
+    id: spec.id,
+    start: (command) => start(command, true),
+    run: async (command, options) => runGuest(await start(command, false), options),
+    put: (hostFile, name) => putFile(hostFile, join(directory, 'in'), name),
+    take: (name, hostFile, maxBytes) => takeFile(join(disk, 'out'), name, hostFile, maxBytes),
+    saveLayer: () => Promise.reject(new Error('layers are not built yet')),
+    [Symbol.asyncDispose]: () => {
+      closing ??= owned.disposeAsync().finally(onClosed)
+      return closing
+    },
+  }
+}
+
+/** What is wrong with a specification is the caller's mistake, except for a toolchain that this host lacks. */
+export function checkSpec(spec: SandboxSpec): void {
+  if (!isSandboxId(spec.id)) throw new Error(`${JSON.stringify(spec.id)} is not an id for a sandbox`)
+  for (const directory of spec.toolchains)
+    if (!isAbsolute(directory) || !existsSync(directory))
+      throw refuse('sandbox_unavailable', { problem: `the toolchain directory ${directory} does not exist.` })
+}
+
+function viewOf(host: LocalHost, spec: SandboxSpec, command: GuestCommand): GuestView {
+  const directory = host.layout.directory(spec.id)
+  const disk = join(directory, 'disk')
+  return {
+    hostRoots: host.roots,
+    hostEtc: host.etc,
+    ownEtc: host.runtime.etc,
+    programs: host.runtime.programs,
+    sockets: host.layout.sockets(spec.id),
+    workspace: join(disk, 'workspace'),
+    state: join(disk, 'state'),
+    cache: join(disk, 'cache'),
+    inbox: join(directory, 'in'),
+    outbox: join(disk, 'out'),
+    toolchains: spec.toolchains,
+    environment: guestEnvironment(spec.toolchains, command.env),
+    cwd: command.cwd ?? '/workspace',
+    memoryBytes: spec.limits.memoryBytes,
+  }
+}
