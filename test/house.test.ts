@@ -51,6 +51,8 @@ test('no room is entered by a path', () => {
   for (const file of globSync('src/*/**/*.ts')) {
     const depth = file.split('/').length - 3
     for (const path of importsOf(file)) {
+      // `up` starts what the composition root puts together; it is the only room above it.
+      if (path === '../app.ts' && file.startsWith('src/up/')) continue
       const ups = path.split('/').filter((part) => part === '..').length
       assert.ok(ups <= depth, `${file} leaves its room by ${path}`)
     }
