@@ -16,15 +16,16 @@ import { newId } from '#lib/ids.ts'
 import { checkBlobName, type Blobs } from '../blobs.ts'
 
 /** Blobs as files below one folder, 0600, 256 sub-folders by the last two digits of the name (those are random). */
-export async function createFolderBlobs(folder: string): Promise<Blobs> {
+export function createFolderBlobs(folder: string): Blobs {
   const drafts = join(folder, 'drafts')
-  await mkdir(drafts, { recursive: true, mode: 0o700 })
   const place = (name: string): string => join(folder, checkBlobName(name).slice(-2), name)
 
   /** Whole or not at all, also after a power cut: written beside, flushed, renamed, and the folder flushed. */
   async function keep(write: (draft: string) => Promise<void>): Promise<string> {
     const name = newId()
     const draft = join(drafts, name)
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await mkdir(drafts, { recursive: true, mode: 0o700 })
     try {
       await write(draft)
       await flush(draft)
@@ -57,6 +58,7 @@ export async function createFolderBlobs(folder: string): Promise<Blobs> {
       ),
     delete: (name) => rm(place(name), { force: true }),
     async *list() {
+      await mkdir(folder, { recursive: true, mode: 0o700 })
       for await (const part of await opendir(folder)) {
         if (!/^[0-9a-f]{2}$/.test(part.name)) continue
         for await (const entry of await opendir(join(folder, part.name))) {
