@@ -56,17 +56,19 @@ async function makeDefault(owner: pg.ClientBase, table: PartitionedTable): Promi
 /** Rows of the month that lie in the default partition are moved in the same transaction; PostgreSQL would refuse otherwise. */
 async function makeMonth(owner: pg.ClientBase, table: PartitionedTable, month: Date): Promise<boolean> {
   const name = partitionName(table, month)
-  const { rows } = await owner.query<{ exists: boolean }>('select to_regclass($1) is not null as exists', [
-    name,
-  ])
-  if (rows[0]?.exists) return false
+  if (await exists(owner, name)) return false
   const from = pg.escapeLiteral(month.toISOString())
   const to = pg.escapeLiteral(firstOfMonth(month, 1).toISOString())
   await owner.query('begin')
   try {
     // Never wait long for a busy table: everybody behind us would wait too. The next day tries again.
     await owner.query(`set local lock_timeout = '10s'`)
-    await owner.query(`lock table ${table.name} in access exclusive mode`)
+    // Only the net: rows for months that have a partition go on. Attaching would take this lock too, but after the copy.
+    await owner.query(`lock table ${table.name}_default in access exclusive mode`)
+    if (await exists(owner, name)) {
+      await owner.query('rollback')
+      return false
+    }
     await owner.query(`create table ${name} (like ${table.name} including defaults including constraints)`)
     await owner.query(
       `with moved as (delete from ${table.name}_default where ${table.column} >= ${from} and ${table.column} < ${to} returning *)
@@ -81,6 +83,13 @@ async function makeMonth(owner: pg.ClientBase, table: PartitionedTable, month: D
     throw error
   }
   return true
+}
+
+async function exists(owner: pg.ClientBase, name: string): Promise<boolean> {
+  const { rows } = await owner.query<{ exists: boolean }>('select to_regclass($1) is not null as exists', [
+    name,
+  ])
+  return rows[0]?.exists ?? false
 }
 
 function partitionName(table: PartitionedTable, month: Date): string {

@@ -17,6 +17,7 @@ import {
   setUpDatabase,
   startEmbeddedPostgres,
   type Databases,
+  type Role,
   type RoleUrls,
 } from '#db'
 import { masterKeyFrom, type MasterKey } from '#secrets'
@@ -28,6 +29,8 @@ export type TestDatabase = {
   readonly urls: RoleUrls
   readonly masterKey: MasterKey
   readonly log: Log
+  /** A connection of its own, ended before the database is dropped. */
+  readonly connect: (role: Role) => Promise<pg.Client>
 }
 
 /** For tests only, and the same for all, since roles belong to the whole server. */
@@ -46,11 +49,20 @@ export async function createTestDatabase(t: Ending = { after }): Promise<TestDat
   await cloneTemplate(adminUrl, name)
   const urls = roleUrls(withDatabase(adminUrl, name), testMasterKey)
   const databases = openDatabases(urls, { log: quietLog, name: 'test', connections: 8 })
+  const clients: pg.Client[] = []
+  const connect = async (role: Role): Promise<pg.Client> => {
+    const client = new pg.Client({ connectionString: urls[role] })
+    client.on('error', () => undefined)
+    clients.push(client)
+    await client.connect()
+    return client
+  }
   t.after(async () => {
+    for (const client of clients) await client.end()
     await databases[Symbol.asyncDispose]()
     await withAdmin(adminUrl, (admin) => admin.query(`drop database if exists ${name} with (force)`))
   })
-  return { databases, urls, masterKey: testMasterKey, log: quietLog }
+  return { databases, urls, masterKey: testMasterKey, log: quietLog, connect }
 }
 
 /** The administrator's URL of the shared server: FLOWFORGE_TEST_POSTGRES, or one that is started now and ends when nobody needs it. */
