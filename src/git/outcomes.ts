@@ -44,7 +44,7 @@ export type Mirror = {
   /** Verifies a bundle that came out of a sandbox and brings its commit in, under refs/flowforge/. */
   collect(request: CollectRequest, signal: AbortSignal): Promise<CollectOutcome>
   /** Merges in the object database; touches no ref and no work tree. */
-  merge(request: MergeRequest, signal: AbortSignal): Promise<MergeOutcome>
+  merge(request: MergeRequest, signal?: AbortSignal): Promise<MergeOutcome>
   /** Makes the landing commit. The same request always gives the same id: dates and names are in it. */
   commitMerge(request: CommitMergeRequest): Promise<string>
   /** Writes refs/flowforge/NAME so that a commit is kept. */
@@ -53,6 +53,10 @@ export type Mirror = {
   writeBundle(commit: string, without: readonly string[], file: string): Promise<void>
   /** Brings a bundle from our own storage back into the mirror. */
   restoreBundle(file: string): Promise<void>
+  /** The object ids of the files with one of these base names, anywhere in the commit's tree: path to id. */
+  fileIds(commit: string, names: readonly string[]): Promise<ReadonlyMap<string, string>>
+  /** The object ids of those paths that are files in the commit: what a cache key can rest on. */
+  fileIds(commit: string, paths: readonly string[]): Promise<ReadonlyMap<string, string>>
   changedPaths(from: string, to: string): Promise<readonly ChangedPath[]>
   diff(from: string, to: string, maxBytes: number): Promise<string>
   /** Pushes exactly `commit` to `branch`, only while the branch has the value `expectedOld` (null: must not exist). */

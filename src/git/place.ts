@@ -1,0 +1,101 @@
+import { sleep } from '#lib/clock.ts'
+import { ensureMirror, exists } from './mirror-directory.ts'
+import { commitId } from './names.ts'
+import type { GitRepository } from './outcomes.ts'
+import type { RemoteContext } from './remote.ts'
+import { git, GitFailure, runGit } from './run-git.ts'
+
+/** One mirror: where it is and what it mirrors. */
+export type Place = {
+  readonly path: string
+  readonly repository: GitRepository
+  readonly context: RemoteContext
+}
+
+/** The commit a name stands for. Asks in one process for a remote branch, a tag and a commit, and takes the first that exists. */
+export async function resolve(place: Place, ref: string): Promise<string | undefined> {
+  if (ref.includes('\n') || ref.includes('\0')) return undefined
+  const names = [`refs/remotes/origin/${ref}`, `refs/tags/${ref}`]
+  if (/^refs\/(flowforge|remotes|tags)\//.test(ref)) names.unshift(ref)
+  if (/^[0-9a-f]{40}$/.test(ref)) names.unshift(ref)
+  const found = await askTypes(
+    place,
+    names.map((name) => `${name}^{commit}`),
+  )
+  return found.find((id) => id !== undefined)
+}
+
+/** Which of these commits are not here. */
+export async function missingCommits(place: Place, commits: readonly string[]): Promise<readonly string[]> {
+  if (!(await exists(place.path))) return commits
+  const found = await askTypes(
+    place,
+    commits.map((commit) => `${commit}^{commit}`),
+  )
+  return commits.filter((_, at) => found[at] === undefined)
+}
+
+/** Blobs only; in one process. */
+export async function fileIds(
+  place: Place,
+  commit: string,
+  paths: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const args = ['ls-tree', '-r', '-z', '--full-tree', commitId(commit), '--', ...paths]
+  const text = await git({ repository: place.path, args, env: { GIT_LITERAL_PATHSPECS: '1' } })
+  const entries = text.split('\0').flatMap((line) => {
+    const [, id, path] = /^\d{6} blob ([0-9a-f]{40})\t(.+)$/s.exec(line) ?? []
+    return id !== undefined && path !== undefined ? [[path, id] as const] : []
+  })
+  return new Map(entries)
+}
+
+async function askTypes(place: Place, names: readonly string[]): Promise<readonly (string | undefined)[]> {
+  await ensureMirror(place.path)
+  const text = await git({
+    repository: place.path,
+    args: ['cat-file', '--batch-check=%(objectname) %(objecttype)'],
+    input: names.map((name) => `${name}\n`).join(''),
+  })
+  return text.split('\n').map((line) => /^([0-9a-f]{40}) commit$/.exec(line)?.[1])
+}
+
+/**
+ * Does work that needs these commits. The mirror is a cache and may vanish at any moment: when the work fails and a commit
+ * is missing, `refetch` fills the mirror again and the work is done a second time.
+ */
+export async function withCommits<T>(
+  place: Place,
+  commits: readonly string[],
+  steps: { readonly refetch: () => Promise<void>; readonly work: () => Promise<T> },
+): Promise<T> {
+  try {
+    return await steps.work()
+  } catch (error) {
+    const missing = error instanceof GitFailure ? await missingCommits(place, commits) : []
+    if (missing.length === 0) throw error
+    await steps.refetch()
+    return steps.work()
+  }
+}
+
+/** Git's ref locks fail at once when another worker holds them; they are held for milliseconds. */
+export async function whileLocked<T>(attempt: () => Promise<T>, isLocked: (value: T) => boolean): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    const value = await attempt()
+    if (tries >= 8 || !isLocked(value)) return value
+    await sleep(10 * tries + Math.random() * 30)
+  }
+}
+
+/** Writes a ref of the mirror. */
+export async function writeRef(place: Place, ref: string, commit: string): Promise<void> {
+  const answer = await whileLocked(
+    () => runGit({ repository: place.path, args: ['update-ref', ref, commit] }),
+    ({ code, stderr }) => code !== 0 && LOCKED.test(stderr),
+  )
+  if (answer.code !== 0) throw new GitFailure('update-ref', answer)
+}
+
+export const LOCKED =
+  /Unable to create '[^\n]*\.lock'|cannot lock ref '[^\n]*(is at|File exists)|shallow file has changed/
