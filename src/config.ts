@@ -50,6 +50,12 @@ export const KEYS = {
     sentence: 'The address the API and the gateway listen on.',
     example: '127.0.0.1',
   },
+  FLOWFORGE_HOST_NAMES: {
+    parse: list.default([]),
+    sentence:
+      'Names under which the API is reached besides its address and localhost. Requests for other names are refused (a web page could use one to reach it).',
+    example: 'flowforge.example.com',
+  },
   FLOWFORGE_PORT: {
     parse: port.default(7420),
     sentence: 'The port of the API. 0 takes any free one.',
@@ -205,4 +211,21 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 
 function defaultHome(): string {
   return process.getuid?.() === 0 ? '/var/lib/flowforge' : join(homedir(), '.flowforge')
+}
+
+/** The environment of a role's process: this one's, what is added, and the model's key for the gateway alone. */
+export function environmentForRole(
+  role: string,
+  additions: Readonly<Record<string, string>>,
+): Record<string, string | undefined> {
+  const environment = { ...process.env, ...additions }
+  if (role !== 'gateway') delete environment['ANTHROPIC_API_KEY']
+  // Set-up is done by `up`; a role gets URLs of its own, without the rights of this one.
+  delete environment['FLOWFORGE_DATABASE_URL']
+  return environment
+}
+
+/** This process's environment with additions, to be read by readConfig. */
+export function environmentWith(additions: Readonly<Record<string, string>>): Record<string, string | undefined> {
+  return { ...process.env, ...additions }
 }
