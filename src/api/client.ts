@@ -100,7 +100,7 @@ export function createClient(options: { readonly url: string; readonly apiKey?: 
       json<Job>(`${job(name)}/approve`, { method: 'POST', body: commit === undefined ? {} : { commit } }),
     reject: (name: string, reason?: string) =>
       json<Job>(`${job(name)}/reject`, { method: 'POST', body: reason === undefined ? {} : { reason } }),
-    async readEvents(name: string, after = 0, limit = 1000): Promise<readonly JobEvent[]> {
+    async listEvents(name: string, after = 0, limit = 1000): Promise<readonly JobEvent[]> {
       const query = { after, limit, follow: false }
       return (await json<{ events: readonly JobEvent[] }>(`${job(name)}/events`, { query })).events
     },

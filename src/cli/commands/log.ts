@@ -20,7 +20,7 @@ export function addLog(program: Command): void {
           for await (const event of client.followEvents(name)) printJson(event)
         } else {
           for (let after = 0; ;) {
-            const events = await client.readEvents(name, after)
+            const events = await client.listEvents(name, after)
             for (const event of events) printJson(event)
             if (events.length === 0) return
             after = events.at(-1)!.number
