@@ -134,6 +134,8 @@ function serverFrom(pid: number, adopted: boolean, place: Place, log: Log): Embe
         process.kill(pid, name)
         await Promise.race([exited, sleep(STOP_MS, ended.signal)])
       }
+      if (place.sockets === shortSocketFolder(place.folder))
+        await rm(place.sockets, { recursive: true, force: true })
       log.info({ pid }, 'postgres.stopped')
     },
   }
@@ -284,8 +286,7 @@ function adminUrl(place: Place): string {
 
 async function makeSocketFolder(folder: string, user: SystemUser | undefined): Promise<string> {
   const own = join(folder, 'run')
-  const short = `/tmp/flowforge-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`
-  const sockets = Buffer.byteLength(own) <= SOCKET_FOLDER_BYTES ? own : short
+  const sockets = Buffer.byteLength(own) <= SOCKET_FOLDER_BYTES ? own : shortSocketFolder(folder)
   await mkdir(sockets, { recursive: true, mode: 0o700 })
   const found = await lstat(sockets)
   const allowed = [process.getuid?.(), user?.uid]
@@ -295,6 +296,10 @@ async function makeSocketFolder(folder: string, user: SystemUser | undefined): P
   await chmod(sockets, 0o700)
   if (user) await chown(sockets, user.uid, user.gid)
   return sockets
+}
+
+function shortSocketFolder(folder: string): string {
+  return `/tmp/flowforge-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`
 }
 
 /** `link` lets one of several first starts win; all read the winner's. */
