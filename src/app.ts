@@ -1,17 +1,14 @@
 /**
- * The composition root: the only file that picks adapters. Each role is started here, by its own process (role.ts)
- * or by a test.
+ * The composition root: the only file that picks adapters. Each role is started here, in a process of its own, and
+ * loads only what it needs: the gateway is to stay small.
  */
 import { join } from 'node:path'
-import { createApi } from '#api'
 import type { Config } from '#config'
-import { createListener, inOrganization, openDatabases, type RoleUrls } from '#db'
-import { startGateway } from '#gateway'
-import { createGitRecorder, createMirrors } from '#git'
+import { createListener, inOrganization, openDatabases, type Databases, type RoleUrls } from '#db'
+import { createGitRecorder, createMirrors, type Mirrors } from '#git'
 import { systemClock } from '#lib/clock.ts'
 import { createJobQueue, createJobs, startWorker, type ModelSource } from '#jobs'
-import { createHostGuard, openRepository } from '#repositories'
-import { createSandboxes, egressFrom, limitsFrom } from '#sandbox'
+import { createHostGuard, createRepositories, openRepository } from '#repositories'
 import { createVault, type MasterKey } from '#secrets'
 import { createFolderBlobs } from '#storage'
 import { createLog, type Log } from '#telemetry'
@@ -49,20 +46,23 @@ async function startApiRole(config: Config, start: RoleStart, masterKey: MasterK
   const vault = createVault(masterKey)
   const jobs = createJobs({
     databases,
-    log,
     vault,
-    home: config.FLOWFORGE_HOME,
-    allowedNetworks: config.FLOWFORGE_ALLOWED_NETWORKS,
-    mirrors: mirrorsOf(config, databases, log),
-    blobs: createFolderBlobs(join(config.FLOWFORGE_HOME, 'blobs')),
+    repositories: createRepositories({
+      databases,
+      vault,
+      home: config.FLOWFORGE_HOME,
+      allowedNetworks: config.FLOWFORGE_ALLOWED_NETWORKS,
+    }),
+    mirrors: openMirrors(config, databases, log, stack),
     modelSource: start.modelSource,
   })
+  const { createApi } = await import('#api')
   const api = await createApi({
     host: config.FLOWFORGE_HOST,
     port: config.FLOWFORGE_PORT,
     databases,
     listener,
-    authenticator: await createAuthenticator(databases, listener),
+    authenticator: stack.use(await createAuthenticator(databases, listener)),
     jobs,
     vault,
     config,
@@ -76,18 +76,20 @@ async function startGatewayRole(config: Config, start: RoleStart, log: Log): Pro
   const stack = new AsyncDisposableStack()
   const databases = stack.use(openDatabases(start.databaseUrls, { log, name: 'gateway' }))
   const listener = stack.use(await createListener(start.databaseUrls.system, log))
-  const gateway = await startGateway({ config, databases, authenticator: await createAuthenticator(databases, listener), log })
+  const { startGateway } = await import('#gateway')
+  const gateway = await startGateway({ config, databases, authenticator: stack.use(await createAuthenticator(databases, listener)), log })
   stack.defer(() => gateway.close())
   return { url: gateway.url, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
 async function startWorkerRole(config: Config, start: RoleStart, masterKey: MasterKey, log: Log): Promise<Role> {
   const stack = new AsyncDisposableStack()
+  const { createSandboxes, egressFrom, limitsFrom } = await import('#sandbox')
   const home = config.FLOWFORGE_HOME
   const places = { slots: config.FLOWFORGE_SLOTS, lanes: config.FLOWFORGE_LANES }
   const databases = stack.use(openDatabases(start.databaseUrls, { log, name: 'worker', connections: Math.min(places.slots + places.lanes + 4, 40) }))
   const listener = stack.use(await createListener(start.databaseUrls.system, log))
-  const sandboxes = await createSandboxes(config, log)
+  const sandboxes = stack.use(await createSandboxes(config, log))
   const queue = stack.use(await createJobQueue({ url: start.databaseUrls.system, places: places.slots + places.lanes, name: `worker-${process.pid}`, log }))
   const vault = createVault(masterKey)
   const author = /^(.*) <(.*)>$/.exec(config.FLOWFORGE_COMMIT_AUTHOR)
@@ -99,8 +101,8 @@ async function startWorkerRole(config: Config, start: RoleStart, masterKey: Mast
         sandboxes,
         log,
         clock: systemClock,
-        mirrors: mirrorsOf(config, databases, log),
-        blobs: createFolderBlobs(join(home, 'blobs')),
+        mirrors: openMirrors(config, databases, log, stack),
+        blobs: await createFolderBlobs(join(home, 'blobs')),
         repositoryOf: (claim) =>
           inOrganization(databases, claim.key.organizationId, (trx) => openRepository(trx, vault, claim.job.repository_id)),
         settings: {
@@ -122,11 +124,12 @@ async function startWorkerRole(config: Config, start: RoleStart, masterKey: Mast
   return { [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
-function mirrorsOf(config: Config, databases: Parameters<typeof createGitRecorder>[0], log: Log) {
+function openMirrors(config: Config, databases: Databases, log: Log, stack: AsyncDisposableStack): Mirrors {
   return createMirrors({
     home: config.FLOWFORGE_HOME,
-    recorder: createGitRecorder(databases),
+    recorder: stack.use(createGitRecorder(databases)),
     checkHost: createHostGuard(config.FLOWFORGE_ALLOWED_NETWORKS),
+    allowedNetworks: config.FLOWFORGE_ALLOWED_NETWORKS,
     log,
   })
 }

@@ -6,3 +6,5 @@ export {
   type ModelRequest,
 } from './scripted-model/server.ts'
 export { scriptedTask, type Script, type ScriptInput } from './scripted-model/script.ts'
+export { runDemo, type DemoOptions } from './demo.ts'
+export { makeSampleRepository } from './sample-repository.ts'

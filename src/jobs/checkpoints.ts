@@ -1,5 +1,5 @@
 /** The work of a running agent, saved every few minutes: the work tree as a bundle, the agent's own state as an archive. */
-import { restoreStateCommand, saveStateCommand } from '#agent'
+import { restoreState, saveState } from '#agent'
 import { commitCommand } from '#git'
 import { inOrganization } from '#db'
 import { sleep } from '#lib/clock.ts'
@@ -12,7 +12,6 @@ import type { Work } from './work.ts'
 import type { Workspace } from './workspace.ts'
 
 const BUNDLE_LIMIT_BYTES = 2 * 1024 ** 3
-const STATE_LIMIT_BYTES = 512 * 1024 ** 2
 
 export type Checkpoints = AsyncDisposable & {
   /** Saves now. Never throws: a checkpoint that fails is logged, the work goes on. */
@@ -69,9 +68,8 @@ async function saveOnce(
   )
   const bundleFile = scratch.path('checkpoint.bundle')
   const hasBundle = bundle.exitCode === 0 && (await sandbox.take('checkpoint.bundle', bundleFile, BUNDLE_LIMIT_BYTES)) === 'taken'
-  const state = await sandbox.run(saveStateCommand(), { timeoutMs: 60_000 })
   const stateFile = scratch.path('state.tar')
-  const hasState = state.exitCode === 0 && (await sandbox.take('state.tar', stateFile, STATE_LIMIT_BYTES)) === 'taken'
+  const hasState = claim.job.agent === 'claude' && (await saveState(sandbox, stateFile)) === 'saved'
   if (!hasBundle && !hasState) return undefined
   const bundleBlob = hasBundle ? await tools.blobs.putFile(bundleFile) : null
   const sessionBlob = hasState ? await tools.blobs.putFile(stateFile) : null
@@ -105,7 +103,5 @@ export async function restoreSession(work: Work, sandbox: Sandbox, checkpoint: C
   await using scratch = await openScratch(work)
   const file = scratch.path('state.tar')
   await work.tools.blobs.getFile(checkpoint.sessionBlob, file)
-  await sandbox.put(file, 'state.tar')
-  const restored = await sandbox.run(restoreStateCommand(), { timeoutMs: 60_000 })
-  if (restored.exitCode !== 0) work.events.write('checkpoint.failed', { problem: 'the session of the earlier try could not be restored' })
+  await restoreState(sandbox, file)
 }

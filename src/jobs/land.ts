@@ -99,7 +99,7 @@ async function prepareLanding(work: Work): Promise<Prepared> {
     return { kind: 'failed', cause: 'branch_missing', message: `The branch ${job.target_branch} no longer exists at the remote.` }
   }
 
-  const merge = await mirror.merge({ target: target.commit, result })
+  const merge = await mirror.merge({ target: target.commit, result }, signal)
   switch (merge.kind) {
     case 'contained':
       return { kind: 'landed', commit: target.commit, branch: job.target_branch }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { inOrganization } from '#db'
 import { newId } from '#lib/ids.ts'
@@ -60,9 +61,10 @@ async function noteUse({ claim, tools }: Work, key: string, path: string): Promi
         organization_id: claim.job.organization_id,
         repository_id: claim.job.repository_id,
         key_sha256: Buffer.from(key, 'hex'),
-        path,
+        host: hostname(),
+        layer: path,
       })
-      .onConflict((conflict) => conflict.columns(['organization_id', 'repository_id', 'key_sha256']).doUpdateSet({ last_used_at: new Date() }))
+      .onConflict((conflict) => conflict.columns(['organization_id', 'repository_id', 'key_sha256', 'host']).doUpdateSet({ last_used_at: new Date() }))
       .execute(),
   )
 }

@@ -1,5 +1,5 @@
 /** The result: made inside the sandbox as a bundle, verified on its way into the mirror, kept in storage. */
-import { commitCommand } from '#git'
+import { commitCommand, NOTHING_CHANGED } from '#git'
 import { reach } from '#lib/race-points.ts'
 import type { Landing } from './landing.ts'
 import { resultMessage } from './landing-message.ts'
@@ -45,9 +45,6 @@ export async function bringHome(work: Work, { sandbox }: Workspace, base: string
     }
   }
 }
-
-/** What commitCommand answers when the work tree is as it was. */
-const NOTHING_CHANGED = 3
 
 function nothingChanged({ claim }: Work, summary: string): End {
   return agentFailed(claim.job, {

@@ -44,7 +44,7 @@ export async function listJobs(trx: Transaction, query: JobQuery): Promise<{ job
     .innerJoin('repositories', 'repositories.id', 'jobs.repository_id')
     .selectAll('jobs')
     .select('repositories.name as repository_name')
-    .$if(query.state !== undefined, (q) => q.where('jobs.state', '=', query.state as string))
+    .$if(query.state !== undefined, (q) => q.where('jobs.state', '=', query.state ?? 'queued'))
     .$if(query.repository !== undefined, (q) => q.where('repositories.name', '=', query.repository ?? ''))
     .$if(query.before !== undefined, (q) => q.where('jobs.number', '<', query.before ?? 0))
     .orderBy('jobs.number', 'desc')

@@ -3,7 +3,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 
-const schema = z.object({ url: z.url(), apiKey: z.string().min(1) })
+const schema = z.object({ url: z.url().optional(), apiKey: z.string().min(1) })
 export type Credentials = z.output<typeof schema>
 
 export async function readCredentials(home: string): Promise<Credentials | undefined> {

@@ -9,8 +9,9 @@
 import { EventEmitter, once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import pg from 'pg'
 import { environmentWith, readConfig, type Config } from '#config'
-import { maintainPartitionsAt, openDatabases, setUpDatabase, startEmbeddedPostgres, type RoleUrls } from '#db'
+import { maintainPartitions, openDatabases, setUpDatabase, startEmbeddedPostgres, type RoleUrls } from '#db'
 import { sleep } from '#lib/clock.ts'
 import type { ModelSource } from '#jobs'
 import { openMasterKey } from '#secrets'
@@ -29,6 +30,8 @@ export type UpOptions = {
   /** Environment of the roles on top of this process's: tests and the demo set the model's address by it. */
   readonly environment?: Readonly<Record<string, string>>
   readonly onNews?: (news: UpNews) => void
+  /** Set by the demo, which plays the model itself. */
+  readonly modelSource?: ModelSource
 }
 
 export type UpNews =
@@ -61,7 +64,7 @@ export async function up(options: UpOptions = {}): Promise<Running> {
     const first = await firstKey(home, urls, log)
     stack.use(maintainDaily(urls.owner, log))
 
-    const modelSource = modelSourceOf(config, environment)
+    const modelSource = options.modelSource ?? modelSourceOf(config)
     const supervised = new Map<RoleName, SupervisedRole>()
     const common = { config, environment, log, logDirectory: options.logTo === 'stderr' ? undefined : join(home, 'logs'), onNews: options.onNews }
     const startOf = (role: RoleName) => ({ role, databaseUrls: { app: urls.app, system: urls.system, auth: urls.auth }, gatewayUrl: gatewayUrl ?? '', modelSource })
@@ -143,11 +146,21 @@ async function superviseEmbedded(home: string, log: Log, failures: EventEmitter)
   }
 }
 
+/** Where answers come from, as far as the configuration tells. */
+function modelSourceOf(config: Config): ModelSource {
+  const anthropic = new URL(config.FLOWFORGE_UPSTREAM_URL).hostname === 'api.anthropic.com'
+  if (!anthropic) return 'custom'
+  return config.ANTHROPIC_API_KEY === undefined ? 'none' : 'anthropic'
+}
+
+/** The operator's key, made at the first start and kept in credentials.json. */
 async function firstKey(home: string, urls: RoleUrls, log: Log): Promise<string> {
   await using databases = openDatabases(urls, { log, name: 'up', connections: 2 })
-  const known = (await readCredentials(home))?.apiKey
-  const { apiKey } = await ensureFirstOrganization(databases, known)
-  return apiKey
+  await ensureFirstOrganization(databases, {
+    read: async () => (await readCredentials(home))?.apiKey,
+    write: (key) => writeCredentials(home, { apiKey: key.reveal() }),
+  })
+  return (await readCredentials(home))?.apiKey ?? ''
 }
 
 function maintainDaily(ownerUrl: string, log: Log): AsyncDisposable {
@@ -156,7 +169,7 @@ function maintainDaily(ownerUrl: string, log: Log): AsyncDisposable {
     for (;;) {
       await sleep(DAY_MS, ending.signal)
       if (ending.signal.aborted) return
-      await maintainPartitionsAt(ownerUrl).catch((error: unknown) => log.error({ error: String(error) }, 'partitions.failed'))
+      await maintainAs(ownerUrl).catch((error: unknown) => log.error({ error: String(error) }, 'partitions.failed'))
     }
   })()
   return {
@@ -164,6 +177,17 @@ function maintainDaily(ownerUrl: string, log: Log): AsyncDisposable {
       ending.abort()
       await rounds
     },
+  }
+}
+
+async function maintainAs(ownerUrl: string): Promise<void> {
+  const owner = new pg.Client({ connectionString: ownerUrl })
+  owner.on('error', () => undefined)
+  try {
+    await owner.connect()
+    await maintainPartitions(owner)
+  } finally {
+    await owner.end()
   }
 }
 

@@ -34,10 +34,8 @@ export type TestDatabase = {
 }
 
 /** For tests only, and the same for all, since roles belong to the whole server. */
-export const testMasterKey = masterKeyFrom(
-  createHash('sha256').update('flowforge tests').digest('base64'),
-  'the test key',
-)
+export const testMasterKeyText = createHash('sha256').update('flowforge tests').digest('base64')
+export const testMasterKey = masterKeyFrom(testMasterKeyText, 'the test key')
 export const quietLog = createLog({ FLOWFORGE_LOG_LEVEL: 'silent' }, 'test')
 
 const TEMPLATE_LOCK = 4_715_200_009

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { scriptedTask } from '#demo'
+import { git, startStory } from '#test/story.ts'
+
+test('a command job comes home as a commit and lands on the branch', async (t) => {
+  const story = await startStory(t)
+  const origin = await story.makeOrigin()
+  const { job } = await story.client.submit({
+    repository: origin,
+    into: 'main',
+    task: 'Write a file',
+    agent: 'command',
+    command: ['sh', '-c', 'echo hello > hello.txt'],
+    checks: ['test -f hello.txt'],
+  })
+  const ended = await story.settled(job)
+  assert.equal(ended.state, 'succeeded', ended.message ?? '')
+  assert.equal(await git(origin, 'show', 'main:hello.txt'), 'hello')
+  assert.equal(await git(origin, 'rev-parse', 'main'), ended.landedCommit)
+  assert.match(await git(origin, 'log', '-1', '--format=%B', 'main'), new RegExp(`FlowForge-Job: ${job.id}`))
+})
+
+test('a Claude job comes home as a commit and lands on the branch', async (t) => {
+  const story = await startStory(t)
+  const origin = await story.makeOrigin()
+  const { job } = await story.client.submit({
+    repository: origin,
+    into: 'main',
+    task: scriptedTask('Write a file', {
+      turns: [
+        { text: 'I write it.', tools: [{ name: 'Write', input: { file_path: '/workspace/hello.txt', content: 'hello\n' } }] },
+        { text: 'It is written.' },
+      ],
+    }),
+  })
+  const ended = await story.settled(job)
+  assert.equal(ended.state, 'succeeded', ended.message ?? '')
+  assert.equal(await git(origin, 'show', 'main:hello.txt'), 'hello')
+  assert.equal(ended.simulated, true)
+  assert.notEqual(ended.costUsd, '0.00')
+})
