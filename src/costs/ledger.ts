@@ -1,0 +1,70 @@
+/**
+ * Writes the calls of a gateway to the ledger: those that come while a write is under way go together with the next,
+ * so that a busy gateway makes few writes and a quiet one waits for none. While the database is away they are kept.
+ */
+import type { Databases } from '#db'
+import { sleep } from '#lib/clock.ts'
+import type { Log } from '#telemetry'
+import { recordUsage, type ModelCall } from './store.ts'
+
+/** About 20 MB of memory. What comes above that is lost, and logged with its cost. */
+const KEPT_CALLS = 50_000
+const CALLS_PER_WRITE = 500
+
+export type Ledger = {
+  /** Resolves when the call is in the database. */
+  record(call: ModelCall): Promise<void>
+  /** Writes what is left; gives up after `ms` and logs what is lost. */
+  close(ms?: number): Promise<void>
+}
+
+type Waiting = { readonly call: ModelCall; readonly done: () => void }
+
+export function createLedger(databases: Pick<Databases, 'system'>, log: Log): Ledger {
+  let waiting: Waiting[] = []
+  let writing: Promise<void> | undefined
+  const stop = new AbortController()
+
+  const write = async (): Promise<void> => {
+    for (let pauseMs = 50; waiting.length > 0 && !stop.signal.aborted;) {
+      const batch = waiting.slice(0, CALLS_PER_WRITE)
+      try {
+        await recordUsage(
+          databases.system,
+          batch.map(({ call }) => call),
+        )
+        waiting = waiting.slice(batch.length)
+        for (const { done } of batch) done()
+        pauseMs = 50
+      } catch (error) {
+        log.error({ error: String(error), waiting: waiting.length }, 'costs.ledger_write_failed')
+        await sleep(pauseMs, stop.signal)
+        pauseMs = Math.min(pauseMs * 2, 2000)
+      }
+    }
+    writing = undefined
+  }
+
+  return {
+    record(call) {
+      if (waiting.length >= KEPT_CALLS || stop.signal.aborted) {
+        log.error({ call: call.id, nanoDollars: call.nanoDollars, job: call.jobId }, 'costs.call_lost')
+        return Promise.resolve()
+      }
+      return new Promise((done) => {
+        waiting.push({ call, done })
+        writing ??= write()
+      })
+    },
+    async close(ms = 5000) {
+      const timer = setTimeout(() => stop.abort(), ms)
+      await writing
+      clearTimeout(timer)
+      stop.abort()
+      for (const { call, done } of waiting) {
+        log.error({ call: call.id, nanoDollars: call.nanoDollars, job: call.jobId }, 'costs.call_lost')
+        done()
+      }
+    },
+  }
+}
