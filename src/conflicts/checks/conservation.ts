@@ -1,0 +1,367 @@
+/**
+ * Conservation: what a side added, changed or removed is so in the result, or its loss is explained; what neither side
+ * touched is as it was.
+ *
+ * Statements are counted, not positioned: a moved statement is not lost. Comments, blank lines and lone brackets are not
+ * statements. Explanations that need no one's word:
+ *
+ *   format     the same words, wrapped differently
+ *   unused     an import whose name the result does not use
+ *   adapted    rewritten with the words that the other side's change brought in (a rename that arrived from there)
+ *   chosen     both sides changed the same lines and one of the two changes is there
+ */
+import type { Chunk } from '../text/diff3.ts'
+import type { Finding } from './finding.ts'
+import { quote } from './finding.ts'
+import type { Departure, FourWay, Side } from './four-way.ts'
+import { squeeze } from './four-way.ts'
+import { isStatement, namesOf, wordsOf } from './language.ts'
+import type { Language } from './language.ts'
+
+export type ConservationContext = {
+  readonly language: Language
+  readonly prose?: boolean
+  /** The side whose file was chosen whole, where that was the decision (a policy, a person). Its other side's losses are explained. */
+  readonly whole?: Side
+  /** Lines of nobody's outside clashes: a machine's rung never has reason to write them; people and models adapt what a side wrote. */
+  readonly ownLines: 'blocked' | 'noted'
+  /** Texts that the rung says it left out on purpose. */
+  readonly drops: readonly string[]
+}
+
+type Counts = ReadonlyMap<string, number>
+
+type Ledger = {
+  readonly four: FourWay
+  readonly context: ConservationContext
+  readonly isStatement: (line: string) => boolean
+  readonly base: Counts
+  readonly ours: Counts
+  readonly theirs: Counts
+  readonly result: Counts
+  /** Statements that the result must hold: those outside clashes. */
+  readonly due: Counts
+  /** Statements that either side shows inside clashes. */
+  readonly open: Counts
+  /** Words that stand in a side's added lines and nowhere in the base. */
+  readonly brought: ReadonlySet<string>
+  readonly names: ReadonlyMap<string, number>
+}
+
+export function conservation(four: FourWay, context: ConservationContext): readonly Finding[] {
+  const ledger = openLedger(four, context)
+  return [
+    ...four.departures.flatMap((departure) => ofDeparture(ledger, departure)),
+    ...[...four.resolved.keys()].flatMap((index) => ofClash(ledger, index)),
+  ]
+}
+
+function openLedger(four: FourWay, context: ConservationContext): Ledger {
+  const known = new Map<string, boolean>()
+  const statement = (line: string): boolean => {
+    let is = known.get(line)
+    if (is === undefined) known.set(line, (is = isStatement(line, context.language)))
+    return is
+  }
+  const keys = new Map<string, string>()
+  const count = (lines: readonly string[], into = new Map<string, number>()): Map<string, number> => {
+    for (const line of lines) {
+      let key = keys.get(line)
+      if (key === undefined) keys.set(line, (key = canonical(line)))
+      into.set(key, (into.get(key) ?? 0) + 1)
+    }
+    return into
+  }
+  const due = new Map<string, number>()
+  const open = new Map<string, number>()
+  const added: string[] = []
+  for (const chunk of four.chunks) {
+    const [ours, theirs] = [four.ours.slice(chunk.o0, chunk.o1), four.theirs.slice(chunk.t0, chunk.t1)]
+    if (chunk.kind === 'clash') count([...ours, ...theirs], open)
+    else count(chunk.kind === 'theirs' ? theirs : ours, due)
+    if (chunk.kind !== 'same') added.push(...ours, ...theirs)
+  }
+  const baseWords = new Set(wordsOf(four.base.join('\n')))
+  return {
+    four,
+    context,
+    isStatement: statement,
+    base: count(four.base),
+    ours: count(four.ours),
+    theirs: count(four.theirs),
+    result: count(four.result),
+    due,
+    open,
+    brought: new Set(wordsOf(added.join('\n')).filter((word) => !baseWords.has(word))),
+    names: tally(namesOf(four.result.join('\n'))),
+  }
+}
+
+/** A statement as it counts: without white space, trailing comment and the separators that a neighbour line causes. */
+function canonical(line: string): string {
+  return squeeze(line.replace(/\s(\/\/|#)\s.*$/, ''))
+    .replaceAll(/['`]/g, '"')
+    .replace(/[,;\\]+$/, '')
+}
+
+function tally(items: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const item of items) counts.set(item, (counts.get(item) ?? 0) + 1)
+  return counts
+}
+
+const at = (counts: Counts, line: string): number => counts.get(canonical(line)) ?? 0
+
+function ofDeparture(ledger: Ledger, departure: Departure): readonly Finding[] {
+  const { four } = ledger
+  const come = departure.come.map((index) => four.result[index] ?? '')
+  const lost = departure.gone.filter(
+    ({ line }) => ledger.isStatement(line) && at(ledger.result, line) < at(ledger.due, line),
+  )
+  const extra = come.filter(
+    (line) =>
+      ledger.isStatement(line) && at(ledger.result, line) > at(ledger.due, line) + at(ledger.open, line),
+  )
+  const loser = ledger.context.whole === 'ours' ? 'theirs' : 'ours'
+  const goneText = departure.gone.map(({ line }) => line).join('\n')
+  if (lost.length === 0 && extra.length === 0) return []
+  if (
+    sameWords(
+      ledger,
+      departure.gone.map((one) => one.line),
+      come,
+    )
+  )
+    return []
+  const line = departure.at + 1
+  const returned = extra.filter(
+    (text) => at(ledger.base, text) > 0 && at(ledger.base, text) >= at(ledger.result, text),
+  )
+  if (returned.length > 0 && lost.length === 0 && !ledger.context.whole)
+    return [blocks('returned', `${quote(returned[0] ?? '')} was removed by a side and is back`, line)]
+  const unexplained = lost.filter(
+    (one) =>
+      !isExplained(ledger, one.line) &&
+      !isUnusedImport(ledger, one.line) &&
+      !(one.kind === loser && ledger.context.whole),
+  )
+  if (unexplained.length > 0) {
+    if (isAdapted(ledger, goneText, come.join('\n')))
+      return [
+        note(
+          'adapted',
+          `${quote(unexplained[0]?.line ?? '')} was rewritten with words of the other side`,
+          line,
+        ),
+      ]
+    const isUndone = departure.undoneTo.some((text) => ledger.isStatement(text) && come.includes(text))
+    if (ledger.context.prose && !isUndone && likeness(goneText, come.join('\n')) >= 0.4)
+      return [note('reworded', `${quote(unexplained[0]?.line ?? '')} was worded anew`, line)]
+    if (
+      ledger.context.ownLines === 'noted' &&
+      !isUndone &&
+      unexplained.every(
+        ({ kind, line: text }) => kind !== 'same' && likeness(goneText, come.join('\n')) >= 0.3 && text,
+      ) &&
+      extra.some((text) => isForeign(ledger, text))
+    )
+      return [
+        note('rewritten', `${quote(unexplained[0]?.line ?? '')} was rewritten outside any conflict`, line),
+      ]
+    const side = unexplained.find(({ kind }) => kind !== 'same')
+    if (!side)
+      return [
+        blocks(
+          'unchanged-region',
+          `${quote(unexplained[0]?.line ?? '')}, which neither side changed, is gone`,
+          line,
+        ),
+      ]
+    const whose = side.kind === 'both' ? 'both sides' : side.kind
+    return [blocks('lost', `${quote(side.line)}, added by ${whose}, is gone`, line)]
+  }
+  const foreign = extra.filter((text) => isForeign(ledger, text))
+  if (foreign.length > 0 && !departure.besideClash && lost.length === 0) {
+    if (foreign.every((text) => isUsedImport(ledger, text) || ledger.context.language === 'text'))
+      return [note('own-line', `${quote(foreign[0] ?? '')} is in none of the three versions`, line)]
+    return [
+      blocks(
+        'foreign-line',
+        `${quote(foreign[0] ?? '')} is in none of the three versions and far from any conflict`,
+        line,
+      ),
+    ]
+  }
+  return []
+}
+
+/** In none of the three versions. */
+function isForeign(ledger: Ledger, line: string): boolean {
+  return at(ledger.base, line) + at(ledger.ours, line) + at(ledger.theirs, line) === 0
+}
+
+/** Re-wrapped: equal words, when quotes, brackets and separators that a formatter sets are left aside. */
+function sameWords(ledger: Ledger, before: readonly string[], after: readonly string[]): boolean {
+  const bare = (lines: readonly string[]): string =>
+    lines
+      .filter((line) => ledger.isStatement(line))
+      .join('')
+      .replaceAll(/[\s,;()\\]+/g, '')
+      .replaceAll(/['`]/g, '"')
+  return bare(before) === bare(after)
+}
+
+function isExplained(ledger: Ledger, line: string): boolean {
+  if (/^(<{7}|>{7}|\|{7}|={7})(\s|$)/.test(line)) return true
+  const bare = squeeze(line)
+  return ledger.context.drops.some((drop) => squeeze(drop).includes(bare))
+}
+
+const IMPORT =
+  /^\s*(import\b|from\s+\S+\s+import\b|export\s.*\sfrom\b|(const|var|let)\s.*=\s*require\(|(\w+\s+)?"[\w./-]+"$|[\w$]+( as [\w$]+)?,?\s*$|import static)/
+
+/** Names that an import line brings in; undefined when it is not an import. */
+function importedNames(line: string): readonly string[] | undefined {
+  if (!IMPORT.test(line)) return undefined
+  const bare = line
+    .replace(/\bfrom\s+['"].*$/, '')
+    .replace(/=\s*require\(.*$/, '')
+    .replace(/^\s*from\s+\S+\s+import\b/, '')
+  const names = namesOf(bare).filter(
+    (name) => !/^(import|from|as|static|type|const|var|let|export|default)$/.test(name),
+  )
+  if (/^\s*import\s+(static\s+)?[\w.]+;/.test(line)) return names.slice(-1)
+  return names
+}
+
+/** Each name stands in the result at most inside other imports: nothing uses it. */
+function isUnusedImport(ledger: Ledger, line: string): boolean {
+  const names = importedNames(line)
+  return names !== undefined && names.length > 0 && names.every((name) => (ledger.names.get(name) ?? 0) === 0)
+}
+
+function isUsedImport(ledger: Ledger, line: string): boolean {
+  const names = importedNames(line)
+  return (
+    names !== undefined &&
+    /import|require|from/.test(line) &&
+    names.some((name) => (ledger.names.get(name) ?? 0) > 1)
+  )
+}
+
+/** Rewritten: alike enough, and each new word was brought in by a side. */
+function isAdapted(ledger: Ledger, before: string, after: string): boolean {
+  if (after.trim() === '') return false
+  const old = tally(wordsOf(before))
+  const fresh = wordsOf(after).filter((word) => {
+    const left = old.get(word) ?? 0
+    old.set(word, left - 1)
+    return left <= 0 && /[\p{L}\p{N}]/u.test(word)
+  })
+  return fresh.length > 0 && fresh.every((word) => ledger.brought.has(word)) && likeness(before, after) >= 0.4
+}
+
+/** Dice's measure over words, 0 to 1. */
+export function likeness(a: string, b: string): number {
+  const [wordsA, wordsB] = [wordsOf(a), wordsOf(b)]
+  const counts = tally(wordsA)
+  let common = 0
+  for (const word of wordsB) {
+    const left = counts.get(word) ?? 0
+    if (left > 0) {
+      counts.set(word, left - 1)
+      common++
+    }
+  }
+  return wordsA.length + wordsB.length === 0 ? 1 : (2 * common) / (wordsA.length + wordsB.length)
+}
+
+type SideChange = {
+  readonly side: Side
+  readonly added: readonly string[]
+  readonly removed: readonly string[]
+  readonly dropped: readonly string[]
+}
+
+function ofClash(ledger: Ledger, index: number): readonly Finding[] {
+  const { four } = ledger
+  const chunk = four.chunks[index]
+  if (!chunk) return []
+  const base = statements(ledger, four.base.slice(chunk.b0, chunk.b1))
+  const resolved = (four.resolved.get(index) ?? []).map((line) => four.result[line] ?? '')
+  const sides = [sideChange(ledger, 'ours', base, chunk), sideChange(ledger, 'theirs', base, chunk)] as const
+  const line = (four.resolved.get(index)?.[0] ?? 0) + 1
+  const held = new Set(resolved.map(squeeze))
+  const novel = resolved.filter((text) => ledger.isStatement(text) && isForeign(ledger, text))
+  const findings: Finding[] = []
+  const both = base.filter(
+    (text) => sides.every((side) => side.removed.includes(text)) && held.has(squeeze(text)),
+  )
+  const bothCount = both.filter(
+    (text) => at(ledger.result, text) > Math.max(at(ledger.ours, text), at(ledger.theirs, text)),
+  )
+  if (bothCount.length > 0)
+    findings.push(
+      blocks('returned', `${quote(bothCount[0] ?? '')} was removed by both sides and is back`, line),
+    )
+  else if (
+    novel.length === 0 &&
+    sides.every((side) => side.added.length > 0 && side.dropped.length === side.added.length)
+  )
+    findings.push(blocks('lost', `neither side's change is there: ${quote(sides[0].added[0] ?? '')}`, line))
+  for (const side of sides) {
+    if (ledger.context.whole && side.side !== ledger.context.whole) continue
+    const other = sides[side.side === 'ours' ? 1 : 0]
+    const unexplained = side.dropped.filter(
+      (text) =>
+        !isExplained(ledger, text) &&
+        !isUnusedImport(ledger, text) &&
+        !resolved.some((kept) => likeness(kept, text) >= 0.5),
+    )
+    if (unexplained.length === 0) continue
+    const competes = side.removed.some((text) => other.removed.includes(text))
+    findings.push(
+      competes || novel.length > 0
+        ? note(
+            'chosen',
+            `${quote(unexplained[0] ?? '')} of ${side.side} gave way to the other side's change`,
+            line,
+          )
+        : blocks(
+            'lost-addition',
+            `${quote(unexplained[0] ?? '')}, added by ${side.side}, is gone and nothing took its place`,
+            line,
+          ),
+    )
+  }
+  return findings
+}
+
+function statements(ledger: Ledger, lines: readonly string[]): readonly string[] {
+  return lines.filter(ledger.isStatement)
+}
+
+function sideChange(ledger: Ledger, side: Side, base: readonly string[], chunk: Chunk): SideChange {
+  const { four } = ledger
+  const lines = statements(
+    ledger,
+    side === 'ours' ? four.ours.slice(chunk.o0, chunk.o1) : four.theirs.slice(chunk.t0, chunk.t1),
+  )
+  const baseSet = new Set(base.map(squeeze))
+  const sideSet = new Set(lines.map(squeeze))
+  const added = lines.filter((line) => !baseSet.has(squeeze(line)))
+  return {
+    side,
+    added,
+    removed: base.filter((line) => !sideSet.has(squeeze(line))),
+    dropped: added.filter((line) => at(ledger.result, line) === 0),
+  }
+}
+
+function blocks(rule: string, says: string, line: number): Finding {
+  return { layer: 'semantics', rule, severity: 'blocks', says, line }
+}
+
+function note(rule: string, says: string, line: number): Finding {
+  return { layer: 'semantics', rule, severity: 'note', says, line }
+}
