@@ -114,7 +114,7 @@ async function checkPath(text: string, rules: AddressRules, wrong: Wrong): Promi
   if (path === undefined || !(await stat(path)).isDirectory())
     throw wrong('there is no such folder on this machine.')
   const home = await realpath(rules.home).catch(() => rules.home)
-  if (isWithin(path, home) || isWithin(home, path)) throw wrong('it overlaps with FLOWFORGE_HOME.')
+  if (isWithin(path, home)) throw wrong('it lies in FLOWFORGE_HOME.')
   return path
 }
 
