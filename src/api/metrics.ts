@@ -4,6 +4,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { JobFigures } from '#jobs'
 import type { Live } from './live.ts'
 
+const FIGURES_MS = 2_000
+
 export type Metrics = { readonly contentType: string; read(): Promise<string> }
 
 export function measure(app: FastifyInstance, live: Live, readFigures: () => Promise<JobFigures>): Metrics {
@@ -49,11 +51,16 @@ export function measure(app: FastifyInstance, live: Live, readFigures: () => Pro
     if (reply.statusCode >= 500) errors.inc()
   })
 
+  let figures: JobFigures = { byState: {}, longestWaitSeconds: 0 }
+  let readAt = -Infinity
   return {
     contentType: registry.contentType,
     async read() {
-      const figures = await readFigures()
-      jobs.reset()
+      // Whoever asks in a loop (no key is needed) costs one look at the database in this time.
+      if (Date.now() - readAt > FIGURES_MS) {
+        figures = await readFigures()
+        readAt = Date.now()
+      }
       for (const [state, count] of Object.entries(figures.byState)) jobs.set({ state }, count)
       wait.set(figures.longestWaitSeconds)
       return registry.metrics()

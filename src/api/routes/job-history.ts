@@ -174,11 +174,15 @@ async function stream(
   parts: AsyncGenerator<string>,
 ): Promise<FastifyReply> {
   request.raw.socket.setTimeout(STUCK_MS, () => request.raw.socket.destroy())
-  return reply
-    .type(type)
-    .header('cache-control', 'no-store, no-transform')
-    .header('x-accel-buffering', 'no')
-    .send(Readable.from(parts, { objectMode: false, highWaterMark: 16 * 1024 }))
+  return (
+    reply
+      .type(type)
+      .header('cache-control', 'no-store, no-transform')
+      .header('x-accel-buffering', 'no')
+      // A connection that is kept for another request would keep a closing server waiting.
+      .header('connection', 'close')
+      .send(Readable.from(parts, { objectMode: false, highWaterMark: 16 * 1024 }))
+  )
 }
 
 async function* toServerSentEvents(followed: AsyncGenerator<Followed>): AsyncGenerator<string> {
