@@ -58,11 +58,14 @@ export type EgressRule = {
   /** A host name; `*.example.com` means every name below it. Never an address. */
   readonly host: string
   readonly port: number
-  /** Upper-case HTTP methods, checked on every request. Ignored for a tunnel. */
+  /** Upper-case HTTP methods, checked on every request; GET and HEAD by default. Ignored for a tunnel. */
   readonly methods?: readonly string[]
   /** Request paths must start with one of these. Ignored for a tunnel. */
   readonly paths?: readonly string[]
-  /** How the sandbox speaks: plain HTTP to our reverse proxy, which speaks TLS to the host when `tls` is true. */
+  /**
+   * The host speaks TLS. The sandbox may speak plain HTTP to our gate, or https: the gate then answers the TLS itself
+   * (sandboxes trust its authority), so every request is checked either way.
+   */
   readonly tls?: boolean
   /** CONNECT is allowed: checked by name and address only, what flows inside is not seen. Weaker, and shown as such. */
   readonly tunnel?: boolean

@@ -8,6 +8,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { refuse } from '#lib/errors.ts'
 import type { Log } from '#telemetry'
+import { createAddressGuard, type Resolve } from '../egress/addresses.ts'
+import { createAuthority } from '../egress/certificates.ts'
 import { createCgroups, findHierarchies } from '../local/cgroups.ts'
 import { createDisks } from '../local/disks.ts'
 import { bubblewrapGuarantees, refuseWeaker } from '../local/guarantees.ts'
@@ -18,6 +20,7 @@ import { createPipes } from '../local/pipes.ts'
 import { proveBubblewrap } from '../local/proof.ts'
 import { endSandbox, sandboxIdsOn } from '../local/reap.ts'
 import { installRuntime } from '../local/runtime.ts'
+import { writeTrust } from '../local/trust.ts'
 import type { Sandbox, Sandboxes, SandboxSpec } from '../sandbox.ts'
 import { compileSeccomp } from '../seccomp/compile.ts'
 import { seccompProfile } from '../seccomp/profile.ts'
@@ -33,6 +36,10 @@ export type LocalSandboxesOptions = {
   readonly allowWeaker?: readonly string[]
   /** Private networks that egress may reach, as CIDR blocks (FLOWFORGE_ALLOWED_NETWORKS). */
   readonly allowedNetworks?: readonly string[]
+  /** For tests: answers names instead of the system. */
+  readonly resolve?: Resolve
+  /** Authorities, in PEM, that hosts may have besides the usual ones. */
+  readonly trust?: readonly string[]
 }
 
 /** Refuses with sandbox_unavailable when bubblewrap is missing or not permitted to do its work. */
@@ -42,7 +49,8 @@ export async function createLocalSandboxes(options: LocalSandboxesOptions): Prom
   await proveBubblewrap()
   await using stack = new AsyncDisposableStack()
   const disks = stack.use(await createDisks(layout))
-  const pipes = stack.use(await createPipes(layout.pipes))
+  const pipes = stack.use(await createPipes(layout.worker))
+  const authority = createAuthority()
   const host: LocalHost = {
     layout,
     disks,
@@ -57,6 +65,13 @@ export async function createLocalSandboxes(options: LocalSandboxesOptions): Prom
     roots: hostRoots(),
     etc: hostEtc(),
     log: options.log,
+    egress: {
+      authority,
+      guard: createAddressGuard(options.allowedNetworks),
+      resolve: options.resolve,
+      trust: options.trust,
+    },
+    trust: writeTrust(layout, authority.certificate),
   }
   const guarantees = bubblewrapGuarantees(host.cgroups, disks)
   const mine = new Map<string, Sandbox | 'opening'>()

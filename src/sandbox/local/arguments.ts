@@ -5,8 +5,8 @@ export type GuestView = {
   readonly hostRoots: readonly HostRoot[]
   /** Files and directories of the host's /etc that hold no secret; those that are absent are left out. */
   readonly hostEtc: readonly string[]
-  /** Our own files in /etc: name to host path. */
-  readonly ownEtc: Readonly<Record<string, string>>
+  /** Our own files: guest path to host path. They may lie over files of the host. */
+  readonly ownFiles: Readonly<Record<string, string>>
   readonly programs: string
   readonly sockets: string
   readonly workspace: string
@@ -39,7 +39,6 @@ export function bubblewrapArguments(view: GuestView): readonly string[] {
     ),
     ...['--perms', '0755', '--dir', '/etc'],
     ...view.hostEtc.flatMap((path) => ['--ro-bind-try', path, path]),
-    ...Object.entries(view.ownEtc).flatMap(([name, path]) => ['--ro-bind', path, `/etc/${name}`]),
     ...['--proc', '/proc', '--dev', '/dev'],
     ...['--size', String(64 * MIB), '--perms', '1777', '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
     // Memory file systems are charged to the sandbox's memory; without a cgroup this is their only limit.
@@ -62,6 +61,7 @@ export function bubblewrapArguments(view: GuestView): readonly string[] {
     ],
     ...['--perms', '0755', '--dir', '/exchange'],
     ...['--ro-bind', view.inbox, '/exchange/in', '--bind', view.outbox, '/exchange/out'],
+    ...Object.entries(view.ownFiles).flatMap(([guest, host]) => ['--ro-bind', host, guest]),
     ...view.toolchains.flatMap((path) => ['--ro-bind', path, path]),
     ...['--chdir', view.cwd, '--remount-ro', '/'],
     ...['--seccomp', String(SECCOMP_FD), '--json-status-fd', String(STATUS_FD)],

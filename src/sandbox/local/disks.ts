@@ -25,7 +25,7 @@ export type Disks = AsyncDisposable & {
   take(id: string, size: DiskSize): Promise<void>
   /** Moves HOME/sandboxes/ID out of the way at once; the promise ends when it is gone. */
   discard(id: string): Promise<void>
-  /** Removes what processes that no longer run have left in .ready, .ended and .pipes. */
+  /** Removes what processes that no longer run have left in .ready, .ended and .worker. */
   sweep(): Promise<void>
 }
 
@@ -97,7 +97,7 @@ export async function createDisks(layout: Layout): Promise<Disks> {
     },
     discard: (id) => track(remove(layout.directory(id))),
     sweep: async () => {
-      for (const parent of [layout.ready, layout.ended, layout.pipes])
+      for (const parent of [layout.ready, layout.ended, layout.worker])
         for (const name of await readdir(parent))
           if (isLeftBehind(name)) await removeDirectory(join(parent, name))
     },

@@ -1,6 +1,7 @@
 /** The sandbox's ways out: one directory of unix sockets, shown as /run/ff. It exists exactly as long as the sandbox. */
 import { createServer, type Server } from 'node:http'
 import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 
 export type OpenGates = { close(): void }
@@ -14,17 +15,21 @@ export async function openGates(
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(directory, { mode: 0o700 })
   const opened: Server[] = []
+  // Also those that a CONNECT took away from their server.
+  const connections = new Set<Socket>()
   const close = (): void => {
-    for (const server of opened) {
-      server.close()
-      server.closeAllConnections()
-    }
+    for (const server of opened) server.close()
+    for (const connection of connections) connection.destroy()
     rmSync(directory, { recursive: true, force: true })
   }
   try {
     for (const [name, server] of Object.entries(servers)) {
       if (server === undefined) continue
       const path = join(directory, name)
+      server.on('connection', (connection: Socket) => {
+        connections.add(connection)
+        connection.on('close', () => connections.delete(connection))
+      })
       await listen(server, path)
       opened.push(server)
       if (group !== undefined) chownSync(path, 0, group)

@@ -5,7 +5,7 @@
  *   HOME/sandboxes/ID/       owner.json, in/, disk.img, disk/{workspace,state,out,cache}
  *   HOME/sandboxes/.ready/   disks made in advance, each becomes an ID by one rename
  *   HOME/sandboxes/.ended/   what is still being removed
- *   HOME/sandboxes/.pipes/   named pipes made in advance
+ *   HOME/sandboxes/.worker/  files of a running worker: named pipes made in advance, trusted authorities
  *   sockets                  HOME/sandboxes/.s/HASH, or a short path elsewhere when that one is too long
  */
 import { createHash } from 'node:crypto'
@@ -19,7 +19,7 @@ export type Layout = {
   readonly sandboxes: string
   readonly ready: string
   readonly ended: string
-  readonly pipes: string
+  readonly worker: string
   directory(id: string): string
   sockets(id: string): string
 }
@@ -45,18 +45,19 @@ export function createLayout(home: string): Layout {
   const sandboxes = join(home, 'sandboxes')
   const ready = join(sandboxes, '.ready')
   const ended = join(sandboxes, '.ended')
-  const pipes = join(sandboxes, '.pipes')
+  const worker = join(sandboxes, '.worker')
   mkdirSync(home, { recursive: true })
   if (process.getuid?.() === 0) openForOthers(home)
   mkdirSync(sandboxes, { recursive: true, mode: 0o711 })
-  for (const directory of [ready, ended, pipes]) mkdirSync(directory, { recursive: true, mode: 0o700 })
+  for (const directory of [ready, ended]) mkdirSync(directory, { recursive: true, mode: 0o700 })
+  mkdirSync(worker, { recursive: true, mode: 0o711 })
   const socketRoot = chooseSocketRoot(sandboxes)
   return {
     home,
     sandboxes,
     ready,
     ended,
-    pipes,
+    worker,
     directory: (id) => join(sandboxes, id),
     sockets: (id) => join(socketRoot, createHash('sha256').update(id).digest('hex').slice(0, 16)),
   }

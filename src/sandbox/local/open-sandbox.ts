@@ -3,6 +3,7 @@ import { chownSync, existsSync, mkdirSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { refuse } from '#lib/errors.ts'
 import type { Log } from '#telemetry'
+import { createEgressGate, type EgressGateOptions } from '../egress/gate.ts'
 import { putFile, takeFile } from '../exchange.ts'
 import { runGuest } from '../run-guest.ts'
 import type { Gates, GuestCommand, GuestProcess, Sandbox, SandboxSpec } from '../sandbox.ts'
@@ -13,11 +14,13 @@ import { guestEnvironment } from './environment.ts'
 import { createGateServer, openGates } from './gates.ts'
 import { launchGuest } from './launch.ts'
 import { isSandboxId, writeOwnerRecord, type Layout } from './layout.ts'
+import { PROXY_ENVIRONMENT, wantsNetwork, withRelay } from './network.ts'
 import type { Pipes } from './pipes.ts'
 import { identityOf } from './process-identity.ts'
 import type { Runtime } from './runtime.ts'
 import { launchPrefix } from './sandbox-user.ts'
 import { releaseSlot, takeSlot } from './slots.ts'
+import type { Trust } from './trust.ts'
 
 export type LocalHost = {
   readonly layout: Layout
@@ -32,6 +35,9 @@ export type LocalHost = {
   readonly roots: readonly HostRoot[]
   readonly etc: readonly string[]
   readonly log: Log | undefined
+  /** Egress: what every sandbox's gate has in common. */
+  readonly egress: Pick<EgressGateOptions, 'guard' | 'authority' | 'resolve' | 'trust'>
+  readonly trust: Trust
 }
 
 /** Directories of the sandbox's disk that the guest may write to. */
@@ -80,7 +86,13 @@ export async function openSandbox(
   })
   const opened = await openGates(
     sockets,
-    { 'model.sock': gates.model && createGateServer(gates.model) },
+    {
+      'model.sock': gates.model && createGateServer(gates.model),
+      'egress.sock':
+        spec.egress.allow.length > 0
+          ? createEgressGate({ ...host.egress, policy: spec.egress, onEgress: gates.onEgress })
+          : undefined,
+    },
     slot,
   )
   stack.defer(() => opened.close())
@@ -88,11 +100,12 @@ export async function openSandbox(
 
   const start = async (command: GuestCommand, stdin: boolean): Promise<GuestProcess> => {
     if (closing) throw new Error(`the sandbox ${spec.id} is closed`)
+    const network = wantsNetwork(command, spec.egress)
     const oomKillsBefore = cgroup.oomKills()
     const guest = await launchGuest({
       prefix: launchPrefix(spec.limits, slot),
-      options: bubblewrapArguments(viewOf(host, spec, command)),
-      argv: command.argv,
+      options: bubblewrapArguments(viewOf(host, spec, command, network)),
+      argv: network ? withRelay(command) : command.argv,
       stdin,
       pipes: host.pipes,
       seccomp: host.seccomp[spec.seccomp],
@@ -129,13 +142,13 @@ export function checkSpec(spec: SandboxSpec): void {
       throw refuse('sandbox_unavailable', { problem: `the toolchain directory ${directory} does not exist.` })
 }
 
-function viewOf(host: LocalHost, spec: SandboxSpec, command: GuestCommand): GuestView {
+function viewOf(host: LocalHost, spec: SandboxSpec, command: GuestCommand, network: boolean): GuestView {
   const directory = host.layout.directory(spec.id)
   const disk = join(directory, 'disk')
   return {
     hostRoots: host.roots,
     hostEtc: host.etc,
-    ownEtc: host.runtime.etc,
+    ownFiles: { ...host.runtime.files, ...(network ? host.trust.files : {}) },
     programs: host.runtime.programs,
     sockets: host.layout.sockets(spec.id),
     workspace: join(disk, 'workspace'),
@@ -144,7 +157,10 @@ function viewOf(host: LocalHost, spec: SandboxSpec, command: GuestCommand): Gues
     inbox: join(directory, 'in'),
     outbox: join(disk, 'out'),
     toolchains: spec.toolchains,
-    environment: guestEnvironment(spec.toolchains, command.env),
+    environment: guestEnvironment(spec.toolchains, {
+      ...(network ? { ...PROXY_ENVIRONMENT, ...host.trust.environment } : {}),
+      ...command.env,
+    }),
     cwd: command.cwd ?? '/workspace',
     memoryBytes: spec.limits.memoryBytes,
   }

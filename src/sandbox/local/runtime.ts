@@ -20,8 +20,8 @@ export type Programs = {
 export type Runtime = {
   /** Shown as /opt/ff. */
   readonly programs: string
-  /** Files shown in /etc, by name. */
-  readonly etc: Readonly<Record<string, string>>
+  /** Files of our own: guest path to host path. */
+  readonly files: Readonly<Record<string, string>>
 }
 
 const RELAY = fileURLToPath(new URL('../guest/relay.mjs', import.meta.url))
@@ -39,6 +39,14 @@ const ETC = {
   gitconfig: '[safe]\n\tdirectory = *\n[init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n',
 }
 
+/** Maven neither reads proxy variables nor trusts the gate's authority, so it speaks plain HTTP to the gate. */
+const MAVEN_SETTINGS = `<settings>
+  <localRepository>/cache/maven</localRepository>
+  <proxies><proxy><id>flowforge</id><protocol>http</protocol><host>127.0.0.1</host><port>3128</port></proxy></proxies>
+  <mirrors><mirror><id>flowforge</id><mirrorOf>central</mirrorOf><url>http://repo.maven.apache.org/maven2</url></mirror></mirrors>
+</settings>
+`
+
 export async function installRuntime(home: string, programs: Programs): Promise<Runtime> {
   const sources = { node: programs.node, ...(programs.claude ? { claude: programs.claude } : {}) }
   const relay = await readFile(RELAY, 'utf8')
@@ -46,7 +54,10 @@ export async function installRuntime(home: string, programs: Programs): Promise<
   if (!existsSync(directory)) await install(directory, sources, relay)
   return {
     programs: join(directory, 'opt'),
-    etc: Object.fromEntries(Object.keys(ETC).map((name) => [name, join(directory, 'etc', name)])),
+    files: {
+      ...Object.fromEntries(Object.keys(ETC).map((name) => [`/etc/${name}`, join(directory, 'etc', name)])),
+      '/home/agent/.m2/settings.xml': join(directory, 'home', 'maven-settings.xml'),
+    },
   }
 }
 
@@ -58,11 +69,13 @@ async function install(
   const making = `${directory}.${randomBytes(4).toString('hex')}`
   const opt = join(making, 'opt')
   const etc = join(making, 'etc')
-  for (const path of [opt, etc]) await mkdir(path, { recursive: true, mode: 0o755 })
+  const home = join(making, 'home')
+  for (const path of [opt, etc, home]) await mkdir(path, { recursive: true, mode: 0o755 })
   for (const [name, source] of Object.entries(sources)) await linkOrCopy(source, join(opt, name))
   await writeFile(join(opt, 'relay.mjs'), relay, { mode: 0o644 })
   for (const [name, text] of Object.entries(ETC)) await writeFile(join(etc, name), text, { mode: 0o644 })
-  for (const path of [join(directory, '..'), making, opt, etc]) await chmod(path, 0o755)
+  await writeFile(join(home, 'maven-settings.xml'), MAVEN_SETTINGS, { mode: 0o644 })
+  for (const path of [join(directory, '..'), making, opt, etc, home]) await chmod(path, 0o755)
   try {
     await rename(making, directory)
   } catch (error) {
@@ -87,7 +100,9 @@ async function linkOrCopy(source: string, target: string): Promise<void> {
 }
 
 async function stampOf(sources: Readonly<Record<string, string>>, relay: string): Promise<string> {
-  const hash = createHash('sha256').update(relay).update(JSON.stringify(ETC))
+  const hash = createHash('sha256')
+    .update(relay)
+    .update(JSON.stringify([ETC, MAVEN_SETTINGS]))
   for (const [name, source] of Object.entries(sources)) {
     const { size, mtimeMs, ino } = await stat(source)
     hash.update(`${name} ${source} ${size} ${mtimeMs} ${ino}\n`)
