@@ -97,16 +97,20 @@ unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OB
   GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT GIT_COMMON_DIR GIT_NAMESPACE GIT_EXTERNAL_DIFF GIT_TRACE CDPATH
 umask 022
 fail() { echo "$1" >&2; exit 4; }
-# Reads the header of a bundle: the ref $2 into $found, the cuts of a shallow history into the file $3.
-read_header() {
+# Reads the bundle $1 into the repository: its ref $2 is then in $found, the cuts of a shallow history in the file $3.
+# sh reads a header byte by byte, so git goes on exactly at the pack.
+read_bundle() {
   found=
-  while IFS= read -r line; do
-    case $line in
-      '') break ;;
-      *" $2") found=${'$'}{line%% *} ;;
-      *' refs/shallow/'*) printf '%s\n' "${'$'}{line%% *}" >>"$3" ;;
-    esac
-  done <"$1"
+  {
+    while IFS= read -r line; do
+      case $line in
+        '') break ;;
+        *" $2") found=${'$'}{line%% *} ;;
+        *' refs/shallow/'*) printf '%s\n' "${'$'}{line%% *}" >>"$3" ;;
+      esac
+    done
+    [ -z "$4" ] || git index-pack --stdin --fix-thin >/dev/null || fail "$1 cannot be read"
+  } <"$1" || fail "$1 is not there"
   [ -n "$found" ] || fail "$1 has no $2"
 }
 `
@@ -124,13 +128,11 @@ fi
 rm -rf .git.before
 printf 'ref: refs/heads/work\n' >.git/HEAD
 printf '[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n[user]\n\tname = %s\n\temail = %s\n[gc]\n\tauto = 0\n[advice]\n\tdetachedHead = false\n' "$5" "$6" >.git/config
-read_header "$in/base.bundle" refs/heads/base .git/shallow
+read_bundle "$in/base.bundle" refs/heads/base .git/shallow objects
 [ "$found" = "$commit" ] || fail 'base.bundle holds another commit'
-git bundle unbundle "$in/base.bundle" >/dev/null || fail 'base.bundle cannot be read'
 tip=$commit
 if [ "$checkpoint" = yes ]; then
-  read_header "$in/checkpoint.bundle" refs/heads/result /dev/null
-  git bundle unbundle "$in/checkpoint.bundle" >/dev/null || fail 'checkpoint.bundle cannot be read'
+  read_bundle "$in/checkpoint.bundle" refs/heads/result /dev/null objects
   tip=$found
 fi
 git -c core.hooksPath=/dev/null reset -q --hard "$tip" 2>.git/said || {
@@ -154,23 +156,27 @@ trap 'rm -rf "$own"' EXIT
 mkdir -p "$own/objects/info" "$own/objects/pack" "$own/refs/heads" || fail 'there is no space for the result'
 printf 'ref: refs/heads/none\n' >"$own/HEAD"
 printf '[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\thooksPath = /dev/null\n\tfsmonitor = false\n\tuntrackedCache = false\n\tquotePath = false\n\tlooseCompression = 1\n\texcludesFile = %s/info/exclude\n[gc]\n\tauto = 0\n' "$agent" >"$own/config"
-read_header "$in/base.bundle" refs/heads/base "$own/cuts"
-base=$found parent=$found head=
+read_bundle "$in/base.bundle" refs/heads/base "$own/cuts" ''
+base=$found parent=$found head= base_tree=
 if [ -d "$agent/objects" ]; then
   printf '%s\n' "$agent/objects" >"$own/objects/info/alternates"
   [ -f "$agent/shallow" ] && cp "$agent/shallow" "$own/shallow"
-  head=$(git --git-dir="$agent" rev-parse --verify -q 'HEAD^{commit}' 2>/dev/null) || head=
+  answer=$(printf '%s\n' "$base^{tree}" 'HEAD^{commit}' | git --git-dir="$agent" cat-file --batch-check='%(objecttype) %(objectname)' 2>/dev/null)
+  case $answer in 'tree '*) base_tree=${'$'}{answer#tree } base_tree=${'$'}{base_tree%%[!0-9a-f]*} ;; esac
+  case $answer in *'commit '*) head=${'$'}{answer##*commit } ;; esac
 fi
 export GIT_DIR="$own" GIT_WORK_TREE="$workspace"
-if ! git cat-file -e "$base^{tree}" 2>/dev/null; then
+if [ -z "$base_tree" ]; then
   # The agent threw the history away: it comes from the bundle again.
   [ -f "$own/cuts" ] && cat "$own/cuts" >>"$own/shallow"
-  git bundle unbundle "$in/base.bundle" >/dev/null || fail 'the base is gone and cannot be read again'
+  read_bundle "$in/base.bundle" refs/heads/base /dev/null objects
+  base_tree=$(git rev-parse "$base^{tree}") || fail 'the base is gone and cannot be read again'
 fi
 if [ -n "$head" ] && [ "$head" != "$base" ] && git merge-base --is-ancestor "$base" "$head" 2>/dev/null; then parent=$head; fi
 
 # The agent's index says what is tracked and spares reading every file; -p keeps the times that this rests on.
-[ -f "$agent/index" ] && cp -p "$agent/index" "$own/index" && cp -p "$agent"/sharedindex.* "$own/" 2>/dev/null
+[ -f "$agent/index" ] && cp -p "$agent/index" "$own/index"
+for shared in "$agent"/sharedindex.*; do [ -f "$shared" ] && cp -p "$shared" "$own/"; done
 
 # Stages the folder $1 of the work tree; nested repositories without a commit, which git does not take, are listed.
 stage() {
@@ -187,13 +193,18 @@ stage '' || {
 }
 
 # A repository inside the work tree is committed as its files, one level in each round. Submodules of the base stay.
+tab=$(printf '\t')
 round=0
 while :; do
-  git diff-index --cached "$base" >"$own/changes" || fail 'the changes cannot be read'
-  sed -n 's/^:\(000000\|1[0-9]*\) 160000 [0-9a-f]* [0-9a-f]* [A-Z]*'"$(printf '\t')"'//p' "$own/changes" >>"$own/nested"
-  grep -q '^:160000 160000' "$own/changes" && sed -n 's/^:160000 160000 [0-9a-f]* [0-9a-f]* M'"$(printf '\t')"'//p' "$own/changes" >"$own/submodules" || : >"$own/submodules"
-  if [ -s "$own/submodules" ]; then sort "$own/nested" | grep -vxF -f "$own/submodules" >"$own/round"; else sort -u "$own/nested" >"$own/round"; fi
-  [ -s "$own/round" ] || break
+  changes=$(git diff-index --cached "$base") || fail 'the changes cannot be read'
+  case $changes in
+    *' 160000 '*)
+      printf '%s\n' "$changes" | sed -n "s/^:160000 160000 [^$tab]*$tab//p" >"$own/submodules"
+      printf '%s\n' "$changes" | sed -n "/^:160000/d; s/^:[0-9]* 160000 [^$tab]*$tab//p" >>"$own/nested" ;;
+  esac
+  [ -s "$own/nested" ] || break
+  [ -f "$own/submodules" ] || : >"$own/submodules"
+  sort -u "$own/nested" | grep -vxF -f "$own/submodules" >"$own/round" || break
   round=$((round + 1))
   [ "$round" -le 20 ] || fail 'repositories are nested too deeply in the work tree'
   parent=$base
@@ -201,19 +212,17 @@ while :; do
   while IFS= read -r path; do
     rm -f "$own/inner"
     GIT_INDEX_FILE="$own/inner" stage "$path/" || fail "the repository inside $path cannot be committed: $(head -c 2000 "$own/said")"
-    tree=$(GIT_INDEX_FILE="$own/inner" git write-tree) || fail "the repository inside $path cannot be committed"
-    git rm -r -q --cached --ignore-unmatch -- ":(literal)$path" || fail "the repository inside $path cannot be committed"
-    git read-tree --prefix="$path/" "$tree" || fail "the repository inside $path cannot be committed"
+    tree=$(GIT_INDEX_FILE="$own/inner" git write-tree) &&
+      git rm -r -f -q --cached --ignore-unmatch -- ":(literal)$path" &&
+      git read-tree --prefix="$path/" "$tree" || fail "the repository inside $path cannot be committed"
   done <"$own/round"
 done
 
 tree=$(git write-tree) || fail 'the work tree cannot be committed'
-trees=$(git rev-parse "$base^{tree}" "$parent^{tree}") || fail 'the base cannot be read'
-case $trees in "$tree"*) exit 3 ;; esac
-case $trees in
-  *"$tree") result=$parent ;;
-  *) result=$(printf '%s\n' "$message" | git commit-tree "$tree" -p "$parent" -F -) || fail 'the result cannot be committed' ;;
-esac
+[ "$tree" != "$base_tree" ] || exit 3
+result=
+[ "$parent" = "$base" ] || [ "$(git rev-parse "$parent^{tree}")" != "$tree" ] || result=$parent
+[ -n "$result" ] || result=$(printf '%s\n' "$message" | git commit-tree "$tree" -p "$parent" -F -) || fail 'the result cannot be committed'
 {
   printf '# v2 git bundle\n-%s\n%s refs/heads/result\n\n' "$base" "$result"
   printf '%s\n^%s\n' "$result" "$base" | git pack-objects --revs --stdout --thin --delta-base-offset -q

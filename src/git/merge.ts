@@ -69,6 +69,8 @@ export async function commitMerge(place: Place, request: CommitMergeRequest): Pr
       GIT_COMMITTER_DATE: when,
     },
   })
+  if (place.landings.size > 1000) place.landings.clear()
+  place.landings.set(id.trim(), parents)
   return commitId(id.trim())
 }
 

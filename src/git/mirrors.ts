@@ -37,6 +37,7 @@ export type MirrorsOptions = {
 export function createMirrors(options: MirrorsOptions): Mirrors {
   const checkHost = options.checkHost ?? createHostCheck(options.allowedNetworks ?? [])
   const context: RemoteContext = { home: options.home, checkHost, certificates: options.certificates }
+  const landings = new Map<string, readonly string[]>()
   void sweepPurses(options.home)
   return {
     open(repository, onBehalfOf = {}) {
@@ -44,7 +45,7 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
       if (!isUuid(repository.id) || !isUuid(repository.organizationId))
         throw new Error('a repository and an organization are named by UUIDs')
       const path = join(options.home, 'mirrors', repository.organizationId, `${repository.id}.git`)
-      return openMirror({ path, repository, context }, onBehalfOf, options)
+      return openMirror({ path, repository, context, landings }, onBehalfOf, options)
     },
   }
 }

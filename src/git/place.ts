@@ -1,3 +1,5 @@
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { sleep } from '#lib/clock.ts'
 import { ensureMirror, exists } from './mirror-directory.ts'
 import { commitId } from './names.ts'
@@ -10,6 +12,8 @@ export type Place = {
   readonly path: string
   readonly repository: GitRepository
   readonly context: RemoteContext
+  /** Landing commits made here, with their parents: what is known needs not be asked. */
+  readonly landings: Map<string, readonly string[]>
 }
 
 /** The commit a name stands for. Asks in one process for a remote branch, a tag and a commit, and takes the first that exists. */
@@ -88,13 +92,34 @@ export async function whileLocked<T>(attempt: () => Promise<T>, isLocked: (value
   }
 }
 
-/** Writes a ref of the mirror. */
+/**
+ * Writes a ref of the mirror as git does, by a lock file and a rename, without a process (0.2 ms instead of 2 to 4). What
+ * is not that simple (the lock is held, a folder is in the way) is left to git.
+ */
 export async function writeRef(place: Place, ref: string, commit: string): Promise<void> {
+  if (await writeLooseRef(join(place.path, ref), commit)) return
   const answer = await whileLocked(
     () => runGit({ repository: place.path, args: ['update-ref', ref, commit] }),
     ({ code, stderr }) => code !== 0 && LOCKED.test(stderr),
   )
   if (answer.code !== 0) throw new GitFailure('update-ref', answer)
+}
+
+async function writeLooseRef(file: string, commit: string): Promise<boolean> {
+  const lock = `${file}.lock`
+  try {
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(lock, `${commit}\n`, { flag: 'wx' })
+  } catch {
+    return false
+  }
+  try {
+    await rename(lock, file)
+    return true
+  } catch {
+    await rm(lock, { force: true })
+    return false
+  }
 }
 
 export const LOCKED =

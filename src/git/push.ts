@@ -19,7 +19,7 @@ export async function push(place: Place, request: PushRequest, signal: AbortSign
   const commit = commitId(request.commit)
   const ref = headOf(branch)
   // A lease lets git overwrite history; what we push must still build on what is there.
-  if (expectedOld !== null && !(await isAncestor(place, commitId(expectedOld), commit)))
+  if (expectedOld !== null && !(await buildsOn(place, commit, commitId(expectedOld))))
     return { kind: 'refused', problem: `${commit} does not build on ${expectedOld}.` }
   const answer = await withRemote(place, (remote) =>
     send(place, remote, { ref, commit, expectedOld }, signal),
@@ -38,6 +38,10 @@ export async function push(place: Place, request: PushRequest, signal: AbortSign
       problem: remoteText(answer.stderr) || 'the server could not update the branch.',
     }
   return { kind: 'target-moved', ...(actual !== undefined && { actual }) }
+}
+
+async function buildsOn(place: Place, commit: string, old: string): Promise<boolean> {
+  return place.landings.get(commit)?.includes(old) || isAncestor(place, old, commit)
 }
 
 type Sent = { readonly ref: string; readonly commit: string; readonly expectedOld: string | null }

@@ -69,7 +69,7 @@ function served(program: 'upload-pack' | 'receive-pack', hooks: string, owner: s
   const settings = [
     "safe.directory='*'",
     'core.fsmonitor=false',
-    'core.alternateRefsCommand=',
+    'core.alternateRefsCommand=true',
     'core.sshCommand=false',
     `core.hooksPath=${quoted(hooks)}`,
     'uploadpack.allowAnySHA1InWant=false',

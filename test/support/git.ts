@@ -128,7 +128,7 @@ export type TestMirrors = {
   readonly mirrors: Mirrors
   readonly operations: GitOperation[]
   /** A repository of its own id at this address. */
-  repository(address: string, more?: Partial<GitRepository>): GitRepository
+  readonly repository: (address: string, more?: Partial<GitRepository>) => GitRepository
 }
 
 export async function createTestMirrors(
