@@ -6,7 +6,9 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
-const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+const lock = createHash('sha256')
+  .update(readFileSync(join(root, 'package-lock.json')))
+  .digest('hex')
 const stamp = join(root, 'node_modules', '.flowforge-installed')
 const node = join(root, 'node_modules', 'node', 'bin', 'node')
 

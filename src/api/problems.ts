@@ -6,7 +6,7 @@ import { REFUSALS, Refusal, refuse, type RefusalCode } from '#lib/errors.ts'
 
 export const problemSchema = z
   .object({
-    type: z.string().describe('Where this kind of error is explained.'),
+    type: z.string().describe('Names the kind of error: urn:flowforge:problem: and the code.'),
     title: z.string(),
     status: z.int(),
     detail: z.string().describe('What is wrong and what to do, for people.'),
@@ -47,7 +47,7 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, refusal: Refu
 
 export function toProblem(refusal: Refusal, requestId: string): Problem {
   return {
-    type: `https://github.com/flowforge/flowforge/blob/main/docs/reference/errors.md#${refusal.code}`,
+    type: `urn:flowforge:problem:${refusal.code}`,
     title: titleOf(refusal.code),
     status: refusal.status,
     detail: refusal.message,

@@ -8,10 +8,7 @@ export const SCRIPTED = 'scripted model, no key'
 export function describeJob(job: Job, executions: readonly Execution[]): string {
   const facts: [string, string | null][] = [
     ['state', `${paintState(job.state)}${job.simulated ? `  ${paint.yellow(`(${SCRIPTED})`)}` : ''}`],
-    [
-      'why',
-      job.message === null ? null : `${job.cause === null ? '' : `${job.cause}: `}${safe(job.message)}`,
-    ],
+    [job.state === 'succeeded' ? 'summary' : 'why', describeMessage(job)],
     [
       'review',
       job.reviewReasons.length === 0 ? null : job.reviewReasons.map((reason) => safeLine(reason)).join('\n'),
@@ -61,7 +58,7 @@ export function describeEnd(job: Job): string {
   const scripted = job.simulated ? ` (${SCRIPTED})` : ''
   const where =
     job.landedCommit === null ? '' : ` on ${safeLine(job.into)} as ${job.landedCommit.slice(0, 12)}`
-  const why = job.message === null || job.state === 'succeeded' ? '' : `: ${safeLine(job.message, 500)}`
+  const why = !job.message || job.state === 'succeeded' ? '' : `: ${safeLine(job.message, 500)}`
   const steps = nextSteps(job)
     .map((step) => `\n  ${step}`)
     .join('')
@@ -111,6 +108,11 @@ export function paintState(state: Job['state']): string {
   }
 }
 
+function describeMessage({ cause, message }: Job): string | null {
+  if (message === null || message === '') return null
+  return `${cause === null ? '' : `${cause}: `}${safe(message)}`
+}
+
 function describeAgent(job: Job): string {
   if (job.agent === 'command') return `command: ${safeLine((job.command ?? []).join(' '))}`
   return `claude${job.model === null ? '' : `, ${safeLine(job.model)}`}`
@@ -128,6 +130,6 @@ function describeExecution(execution: Execution): string {
     execution.endedAt === null
       ? ''
       : `, ${duration(Date.parse(execution.endedAt) - Date.parse(execution.startedAt))}`
-  const why = execution.message === null || execution.cause === null ? '' : `: ${safeLine(execution.message)}`
+  const why = !execution.message || execution.cause === null ? '' : `: ${safeLine(execution.message)}`
   return `${execution.kind} ${execution.attempt}  ${outcome}${took}${why}`
 }

@@ -21,9 +21,8 @@ import { paint } from './output.ts'
 export function createProgram(): Command {
   const program = new Command('flowforge')
     .description('Runs many Claude Code tasks in sandboxes and lands the results on shared branches.')
-    .version(versionOfThis(), '-V, --version', 'Print the version.')
-    .helpOption('-h, --help', 'Print help.')
-    .helpCommand('help [command]', 'Print help for a command.')
+    .version(versionOfThis(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
     .exitOverride()
     .showSuggestionAfterError(true)
     .showHelpAfterError('Run `flowforge help` or `flowforge help COMMAND` for what there is.')
@@ -49,6 +48,7 @@ export function createProgram(): Command {
   for (const add of [addReview, addApprove, addReject]) add(program)
   program.commandsGroup('More:')
   for (const add of [addRepositories, addConflicts, addCompletion]) add(program)
+  program.helpCommand('help [command]', 'print help for a command')
   return program
 }
 
