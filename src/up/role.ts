@@ -1,4 +1,6 @@
 /** A child of `flowforge up`: one role in one process. Ends when its parent ends, however that ended. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { readConfig } from '#config'
 import { Refusal } from '#lib/errors.ts'
 import { onRacePoint } from '#lib/race-points.ts'
@@ -14,8 +16,18 @@ const config = readConfig()
 const killAt = config.FLOWFORGE_KILL_AT
 if (killAt !== undefined) {
   onRacePoint((name) => {
-    if (name === killAt) process.kill(process.pid, 'SIGKILL')
+    if (name === killAt && isFirstTime(name)) process.kill(process.pid, 'SIGKILL')
   })
+}
+
+/** Once in the life of a home: the process that comes after this one must get past the point. */
+function isFirstTime(name: string): boolean {
+  try {
+    mkdirSync(join(config.FLOWFORGE_HOME, `killed-at-${name.replace(':', '-')}`))
+    return true
+  } catch {
+    return false
+  }
 }
 
 let role: Role | undefined

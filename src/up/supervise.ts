@@ -62,7 +62,7 @@ export function superviseRole(options: {
     if (options.logDirectory !== undefined) one.stderr?.pipe(openLogFile(options.logDirectory, start.role))
     one.on('message', (news: RoleNews) => {
       if (news.event === 'failed') {
-        refusal = news.code in REFUSALS ? new KnownRefusal(news.code as RefusalCode, news.message) : new Error(news.message)
+        refusal = news.code !== 'internal' && news.code in REFUSALS ? new KnownRefusal(news.code as RefusalCode, news.message) : new Error(news.message)
         return
       }
       wasReady = true

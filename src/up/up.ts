@@ -57,7 +57,8 @@ export async function up(options: UpOptions = {}): Promise<Running> {
   try {
     await mkdir(home, { recursive: true, mode: 0o755 })
     stack.use(await takeHome(home))
-    const log = createLog(config, 'up')
+    const logDirectory = options.logTo === 'stderr' ? undefined : join(home, 'logs')
+    const log = createLog(config, 'up', logDirectory && join(logDirectory, 'up.log'))
     const masterKey = await openMasterKey(config)
     const failures = new EventEmitter()
     const urls = await startDatabase(config, masterKey, stack, log, failures, options)
@@ -66,7 +67,7 @@ export async function up(options: UpOptions = {}): Promise<Running> {
 
     const modelSource = options.modelSource ?? modelSourceOf(config)
     const supervised = new Map<RoleName, SupervisedRole>()
-    const common = { config, environment, log, logDirectory: options.logTo === 'stderr' ? undefined : join(home, 'logs'), onNews: options.onNews }
+    const common = { config, environment, log, logDirectory, onNews: options.onNews }
     const startOf = (role: RoleName) => ({ role, databaseUrls: { app: urls.app, system: urls.system, auth: urls.auth }, gatewayUrl: gatewayUrl ?? '', modelSource })
     let gatewayUrl: string | undefined = config.FLOWFORGE_GATEWAY_URL
     // The gateway first: the worker is told where it is. The others start together.

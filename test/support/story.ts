@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -53,17 +53,18 @@ export async function startStory(t: Ending, options: StoryOptions = {}): Promise
     ...(database === undefined ? {} : { FLOWFORGE_DATABASE_URL: database.url }),
     ...options.environment,
   }
-  const running = await up({
+  let running: Running | undefined
+  t.after(async () => {
+    await running?.[Symbol.asyncDispose]()
+    await model.close()
+    await database?.drop()
+    await removeHome(home)
+  })
+  running = await up({
     environment,
     logTo: 'files',
     modelSource: 'scripted',
     ...(options.roles ? { roles: options.roles } : {}),
-  })
-  t.after(async () => {
-    await running[Symbol.asyncDispose]()
-    await model.close()
-    await database?.drop()
-    await rm(home, { recursive: true, force: true })
   })
   const client = createClient({ url: running.apiUrl ?? '', apiKey: running.apiKey })
   return {
@@ -76,6 +77,13 @@ export async function startStory(t: Ending, options: StoryOptions = {}): Promise
     settled: (job, timeoutMs = 90_000) => settled(client, job, timeoutMs),
     reached: (job, kind, timeoutMs = 60_000) => reached(client, job, kind, timeoutMs),
   }
+}
+
+/** A worker that was killed at the very end leaves mounted disks for the next start, which does not come here. */
+async function removeHome(home: string): Promise<void> {
+  const mounts = (await readFile('/proc/mounts', 'utf8').catch(() => '')).split('\n').map((line) => line.split(' ')[1] ?? '')
+  for (const mount of mounts.filter((path) => path.startsWith(`${home}/`))) await run('umount', ['-l', mount])
+  await rm(home, { recursive: true, force: true })
 }
 
 async function makeDatabase(): Promise<{ readonly url: string; drop(): Promise<void> }> {
