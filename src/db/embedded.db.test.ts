@@ -59,6 +59,12 @@ test('the server survives kill -9 of its parent, and the next start adopts it', 
     assert.equal(next.adopted, true)
     const urls = await setUpDatabase(next.adminUrl, testMasterKey, quietLog)
     assert.deepEqual(await run(urls.app, 'select current_user::text as who'), [{ who: 'flowforge_app' }])
+    // A role that somebody gave more than it should have is not used.
+    await run(next.adminUrl, 'alter role flowforge_auth bypassrls')
+    await assert.rejects(setUpDatabase(next.adminUrl, testMasterKey, quietLog), {
+      code: 'database_set_up',
+      message: /alter role flowforge_auth nosuperuser nobypassrls/,
+    })
   } finally {
     await next.stop()
   }
@@ -150,4 +156,14 @@ test('a home with a long path has its socket elsewhere', async (t) => {
   const server = await start(home)
   t.after(() => server.stop())
   assert.match(server.adminUrl, /host=%2Ftmp%2Fflowforge-[0-9a-f]{16}$/)
+})
+
+test('as root, a home that the user of PostgreSQL cannot enter is a refusal that says where to go', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root runs PostgreSQL as another user')
+  const home = await freshHome(t)
+  await chmod(home, 0o700)
+  await assert.rejects(start(join(home, 'inner')), {
+    code: 'home_unusable',
+    message: /\/var\/lib\/flowforge/,
+  })
 })

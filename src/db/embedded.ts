@@ -73,6 +73,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     password: await readOrMakePassword(join(folder, 'admin')),
     user,
   }
+  await checkReach(place, options.home)
   await makeCluster(place)
   return startOrAdopt(place, options)
 }
@@ -227,6 +228,18 @@ async function answers(url: string): Promise<boolean> {
   } finally {
     await client.end().catch(() => undefined)
   }
+}
+
+/** A home below /root or another private folder: PostgreSQL's user cannot go there. */
+async function checkReach(place: Place, home: string): Promise<void> {
+  const initdb = join(place.program, 'bin', 'initdb')
+  await run(initdb, ['--version'], { ...place.user, cwd: '/', env: ENVIRONMENT }).catch((error: unknown) => {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EACCES')) throw error
+    throw refuse('home_unusable', {
+      home,
+      problem: `the user ${place.user?.uid ?? ''} that PostgreSQL runs as cannot enter it. Set FLOWFORGE_HOME to a folder that others may enter, such as /var/lib/flowforge.`,
+    })
+  })
 }
 
 /** initdb into a draft, then one rename: a start that was killed half-way leaves no half cluster. */

@@ -27,33 +27,61 @@ export async function setUpDatabase(adminUrl: string, masterKey: MasterKey, log:
       await owner.query('select pg_advisory_lock($1)', [DATABASE_LOCK])
       await migrate(owner, log)
       await migrateQueue(owner)
-      await maintainPartitions(owner)
+      await makePartitions(owner, log)
     })
   })
   return urls
 }
 
+/** A table that is busy at this moment must not stop the start: rows go into the net until the daily round has made their month. */
+async function makePartitions(owner: pg.Client, log: Log): Promise<void> {
+  try {
+    await maintainPartitions(owner)
+  } catch (error) {
+    const isBusy = error instanceof pg.DatabaseError && error.code === '55P03'
+    if (!isBusy) throw error
+    log.warn({ error: error.message }, 'partitions.later')
+  }
+}
+
 async function makeRolesAndDatabase(adminUrl: string, masterKey: MasterKey, log: Log): Promise<void> {
   const database = databaseIn(adminUrl)
-  await withClient(await maintenanceUrl(adminUrl), async (admin) => {
+  const name = pg.escapeIdentifier(database)
+  await withClient(await meetingUrl(adminUrl), async (admin) => {
     await admin.query('select pg_advisory_lock($1)', [CLUSTER_LOCK])
     await checkVersion(admin)
     await makeRoles(admin, masterKey, log)
     const { rowCount } = await admin.query('select from pg_database where datname = $1', [database])
     if (rowCount === 0) {
-      await admin.query(`create database ${pg.escapeIdentifier(database)} encoding 'UTF8' template template0`)
+      await admin.query(`create database ${name} encoding 'UTF8' template template0`)
+      // By default everybody on the server may connect and make temporary tables.
+      await admin.query(`revoke all on database ${name} from public`)
       log.info({ database }, 'database.created')
     }
+    await withClient(adminUrl, (inside) => grantEntry(inside, name))
   })
-  await withClient(adminUrl, async (admin) => {
-    await admin.query('select pg_advisory_lock($1)', [CLUSTER_LOCK])
-    const name = pg.escapeIdentifier(database)
-    const roles = ROLES.map(roleName).join(', ')
-    await admin.query(`grant connect on database ${name} to ${roles}`)
-    await admin.query(`grant create on database ${name} to ${roleName('owner')}`)
-    await admin.query('revoke create on schema public from public')
-    await admin.query(`grant usage, create on schema public to ${roleName('owner')}`)
-  })
+}
+
+/** Only what is missing: a grant that changes nothing still rewrites its row, and collides with a replica that migrates. */
+async function grantEntry(admin: pg.Client, database: string): Promise<void> {
+  const { rows } = await admin.query<{ role: string; connect: boolean; create: boolean }>(
+    `select role, has_database_privilege(role, current_database(), 'connect') as connect,
+       has_database_privilege(role, current_database(), 'create')
+         and has_schema_privilege(role, 'public', 'create')
+         and has_schema_privilege(role, 'public', 'usage') as create
+     from unnest($1::text[]) as role`,
+    [ROLES.map(roleName)],
+  )
+  for (const { role, connect, create } of rows) {
+    if (!connect) await admin.query(`grant connect on database ${database} to ${role}`)
+    if (role !== roleName('owner') || create) continue
+    await admin.query(`grant create on database ${database} to ${role}`)
+    await admin.query(`grant usage, create on schema public to ${role}`)
+  }
+  const { rows: open } = await admin.query<{ open: boolean }>(
+    `select has_schema_privilege('public', 'public', 'create') as open`,
+  )
+  if (open[0]?.open) await admin.query('revoke create on schema public from public')
 }
 
 async function checkVersion(client: pg.Client): Promise<void> {
@@ -68,13 +96,19 @@ async function checkVersion(client: pg.Client): Promise<void> {
 /** Roles belong to the whole server: their comment says which master key they belong to, so that two FlowForges cannot fight. */
 async function makeRoles(admin: pg.Client, masterKey: MasterKey, log: Log): Promise<void> {
   const mark = `FlowForge, master key ${masterKey.id}`
-  const { rows } = await admin.query<{ rolname: string; mark: string | null }>(
-    `select rolname, shobj_description(oid, 'pg_authid') as mark from pg_roles where rolname = any ($1)`,
+  const { rows } = await admin.query<{ rolname: string; mark: string | null; mighty: boolean }>(
+    `select rolname, shobj_description(oid, 'pg_authid') as mark, rolsuper or rolbypassrls as mighty
+     from pg_roles where rolname = any ($1)`,
     [ROLES.map(roleName)],
   )
   for (const role of ROLES) {
     const name = roleName(role)
     const found = rows.find((row) => row.rolname === name)
+    if (found?.mighty) {
+      throw refuse('database_set_up', {
+        problem: `The role ${name} may do more than it should. Take it back: alter role ${name} nosuperuser nobypassrls.`,
+      })
+    }
     if (found?.mark === mark) continue
     if (found) {
       throw refuse('database_set_up', {
@@ -99,16 +133,19 @@ function databaseIn(url: string): string {
   throw refuse('database_set_up', { problem: 'The URL names no database. End it with /flowforge.' })
 }
 
-/** The database itself may not exist yet; then the server is entered through `postgres`. */
-async function maintenanceUrl(adminUrl: string): Promise<string> {
+/**
+ * The database in which replicas take the lock: advisory locks belong to a database, so all must meet in the same one,
+ * whether FlowForge's own exists already or not. Where `postgres` is closed to the administrator, it is FlowForge's.
+ */
+async function meetingUrl(adminUrl: string): Promise<string> {
+  const url = new URL(adminUrl)
+  url.pathname = '/postgres'
   try {
-    await withClient(adminUrl, async () => undefined)
-    return adminUrl
-  } catch (error) {
-    if (!(error instanceof pg.DatabaseError && error.code === '3D000')) throw error
-    const url = new URL(adminUrl)
-    url.pathname = '/postgres'
+    await withClient(url.href, async () => undefined)
     return url.href
+  } catch (error) {
+    if (error instanceof pg.DatabaseError) return adminUrl
+    throw error
   }
 }
 
@@ -138,6 +175,15 @@ async function asRefusal(work: () => Promise<void>): Promise<void> {
         'database_set_up',
         {
           problem: `The role in FLOWFORGE_DATABASE_URL lacks a right (${error.message}). It needs CREATEROLE, and CREATEDB or the ownership of the database.`,
+        },
+        error,
+      )
+    }
+    if (error instanceof pg.DatabaseError && error.code === '3D000') {
+      throw refuse(
+        'database_set_up',
+        {
+          problem: `${error.message}. Make it, or let the role into the database postgres, so that FlowForge can.`,
         },
         error,
       )

@@ -86,6 +86,7 @@ async function cloneTemplate(adminUrl: string, name: string): Promise<void> {
       await admin.query(`drop database if exists ${template} with (force)`)
       await setUpDatabase(withDatabase(adminUrl, template), testMasterKey, quietLog)
       // Marked only when it is whole: a killed test run leaves an unmarked one, which is made anew.
+      await sweepLeftovers(admin)
       await admin.query(`alter database ${template} with is_template true allow_connections false`)
     }
     await admin.query(`create database ${name} template ${template}`)
@@ -94,6 +95,20 @@ async function cloneTemplate(adminUrl: string, name: string): Promise<void> {
     )
     await admin.query(`grant create on database ${name} to flowforge_owner`)
   })
+}
+
+/** Databases of test processes that were killed. */
+async function sweepLeftovers(admin: pg.Client): Promise<void> {
+  const { rows } = await admin.query<{ name: string }>(
+    `select datname as name from pg_database where datname ~ '^test_[0-9]+_'`,
+  )
+  for (const { name } of rows) {
+    try {
+      process.kill(Number(name.split('_')[1]), 0)
+    } catch {
+      await admin.query(`drop database if exists ${name} with (force)`)
+    }
+  }
 }
 
 /** A changed migration or set-up makes another template. */
