@@ -11,6 +11,7 @@ import { Writable, type Readable } from 'node:stream'
 import type { GuestExit, GuestProcess } from '../sandbox.ts'
 import { encodeArguments } from './arguments.ts'
 import type { Pipes } from './pipes.ts'
+import { endProcess, identityOf } from './process-identity.ts'
 
 export type Launch = {
   /** Programs that set user and limits and then become bubblewrap; empty or ending with '--'. */
@@ -69,12 +70,15 @@ export async function launchGuest(launch: Launch): Promise<GuestProcess> {
   await place(child, launch)
   options.end(encodeArguments(launch.options))
   const initPid = await guest.started
+  const init = identityOf(initPid)
   let killed = false
   return {
     stdin,
     stdout,
     stderr,
-    exited: guest.ended.then((exitCode): GuestExit => {
+    exited: guest.ended.then(async (exitCode): Promise<GuestExit> => {
+      // bubblewrap ends as soon as it knows the exit code, a moment before the rest of its namespace does.
+      if (init) await endProcess(init)
       if (killed) return { exitCode, ended: 'killed' }
       return launch.wasOutOfMemory(exitCode) ? { exitCode, ended: 'out-of-memory' } : { exitCode }
     }),

@@ -148,7 +148,10 @@ function viewOf(host: LocalHost, spec: SandboxSpec, command: GuestCommand, netwo
   return {
     hostRoots: host.roots,
     hostEtc: host.etc,
-    ownFiles: { ...host.runtime.files, ...(network ? host.trust.files : {}) },
+    ownFiles: {
+      ...host.runtime.files,
+      ...(network ? { ...host.runtime.networkFiles, ...host.trust.files } : {}),
+    },
     programs: host.runtime.programs,
     sockets: host.layout.sockets(spec.id),
     workspace: join(disk, 'workspace'),

@@ -20,8 +20,9 @@ export type Programs = {
 export type Runtime = {
   /** Shown as /opt/ff. */
   readonly programs: string
-  /** Files of our own: guest path to host path. */
+  /** Files of our own: guest path to host path; the latter only where the relay runs. */
   readonly files: Readonly<Record<string, string>>
+  readonly networkFiles: Readonly<Record<string, string>>
 }
 
 const RELAY = fileURLToPath(new URL('../guest/relay.mjs', import.meta.url))
@@ -54,10 +55,8 @@ export async function installRuntime(home: string, programs: Programs): Promise<
   if (!existsSync(directory)) await install(directory, sources, relay)
   return {
     programs: join(directory, 'opt'),
-    files: {
-      ...Object.fromEntries(Object.keys(ETC).map((name) => [`/etc/${name}`, join(directory, 'etc', name)])),
-      '/home/agent/.m2/settings.xml': join(directory, 'home', 'maven-settings.xml'),
-    },
+    files: Object.fromEntries(Object.keys(ETC).map((name) => [`/etc/${name}`, join(directory, 'etc', name)])),
+    networkFiles: { '/home/agent/.m2/settings.xml': join(directory, 'home', 'maven-settings.xml') },
   }
 }
 
