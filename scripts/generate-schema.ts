@@ -78,7 +78,7 @@ function interfaceOf(table: string, columns: readonly Column[]): string {
   const lines = columns.map(
     (column) => `${commented(column.comment, '  ')}  ${column.column}: ${typeOf(column)}`,
   )
-  return `${commented(comment ?? null, '')}export type ${typeName(table)} = {\n${lines.join('\n')}\n}`
+  return `${commented(comment ?? null, '')}type ${typeName(table)} = {\n${lines.join('\n')}\n}`
 }
 
 function typeOf(column: Column): string {

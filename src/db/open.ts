@@ -57,7 +57,7 @@ function openPool(
 }
 
 /** bigint columns are numbers here: none of ours passes 2^53 (nano-dollars do so at nine million dollars), and one that did must not be rounded. */
-export const types: pg.CustomTypesConfig = {
+const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
     oid === INT8 && format !== 'binary'
       ? parseInt8

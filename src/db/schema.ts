@@ -6,7 +6,7 @@ import type { ColumnType } from 'kysely'
 type Optional<Read, Write = Read> = ColumnType<Read, Write | undefined, Write>
 
 /** How a user signs in: a password (hashed) or a provider. */
-export type AccountsTable = {
+type AccountsTable = {
   id: string
   user_id: string
   account_id: string
@@ -22,7 +22,7 @@ export type AccountsTable = {
   updated_at: Optional<Date, Date | string>
 }
 
-export type ApiKeysTable = {
+type ApiKeysTable = {
   id: string
   organization_id: string
   user_id: Optional<string | null>
@@ -38,7 +38,7 @@ export type ApiKeysTable = {
 }
 
 /** Append-only by grants: nobody in use may update or delete. */
-export type AuditLogsTable = {
+type AuditLogsTable = {
   occurred_at: Optional<Date, Date | string>
   id: string
   organization_id: string
@@ -52,7 +52,7 @@ export type AuditLogsTable = {
   request_id: Optional<string | null>
 }
 
-export type BudgetsTable = {
+type BudgetsTable = {
   id: string
   organization_id: string
   scope: 'organization' | 'team' | 'user' | 'repository' | 'job' | 'api_key'
@@ -65,7 +65,7 @@ export type BudgetsTable = {
   created_at: Optional<Date, Date | string>
 }
 
-export type ClaudeApiUsageTable = {
+type ClaudeApiUsageTable = {
   occurred_at: ColumnType<Date, Date | string, Date | string>
   id: string
   organization_id: string
@@ -95,7 +95,7 @@ export type ClaudeApiUsageTable = {
   request_id: Optional<string | null>
 }
 
-export type ConflictResolutionsTable = {
+type ConflictResolutionsTable = {
   id: string
   organization_id: string
   repository_id: Optional<string | null>
@@ -121,7 +121,7 @@ export type ConflictResolutionsTable = {
   created_at: Optional<Date, Date | string>
 }
 
-export type DeviceCodesTable = {
+type DeviceCodesTable = {
   id: string
   device_code: string
   user_code: string
@@ -134,7 +134,7 @@ export type DeviceCodesTable = {
   scope: Optional<string | null>
 }
 
-export type GitOperationsTable = {
+type GitOperationsTable = {
   occurred_at: Optional<Date, Date | string>
   id: string
   organization_id: string
@@ -150,7 +150,7 @@ export type GitOperationsTable = {
   duration_ms: number
 }
 
-export type InvitationsTable = {
+type InvitationsTable = {
   id: string
   organization_id: string
   email: string
@@ -163,7 +163,7 @@ export type InvitationsTable = {
   inviter_id: string
 }
 
-export type JobCheckpointsTable = {
+type JobCheckpointsTable = {
   id: string
   organization_id: string
   job_id: string
@@ -175,7 +175,7 @@ export type JobCheckpointsTable = {
   created_at: Optional<Date, Date | string>
 }
 
-export type JobEventsTable = {
+type JobEventsTable = {
   occurred_at: Optional<Date, Date | string>
   organization_id: string
   job_id: string
@@ -185,7 +185,7 @@ export type JobEventsTable = {
   facts: ColumnType<unknown, string, string>
 }
 
-export type JobExecutionsTable = {
+type JobExecutionsTable = {
   started_at: Optional<Date, Date | string>
   id: string
   organization_id: string
@@ -204,7 +204,7 @@ export type JobExecutionsTable = {
 }
 
 /** What a person tells a running agent (flowforge tell). */
-export type JobMessagesTable = {
+type JobMessagesTable = {
   id: string
   organization_id: string
   job_id: string
@@ -215,7 +215,7 @@ export type JobMessagesTable = {
 }
 
 /** What a worker shows the gateway for a job. Valid only while jobs.current_execution is execution_id. */
-export type JobTokensTable = {
+type JobTokensTable = {
   id: string
   organization_id: string
   job_id: string
@@ -227,12 +227,12 @@ export type JobTokensTable = {
 }
 
 /** The same table as jobs/state.ts; a test holds them together. */
-export type JobTransitionsTable = {
+type JobTransitionsTable = {
   from_state: string
   to_state: string
 }
 
-export type JobsTable = {
+type JobsTable = {
   id: string
   organization_id: string
   number: number
@@ -290,7 +290,7 @@ export type JobsTable = {
 }
 
 /** The pair that is pushed: the commit and the value the branch must still have. Written before any push, so that every owner pushes exactly that pair. */
-export type LandingsTable = {
+type LandingsTable = {
   id: string
   organization_id: string
   job_id: string
@@ -304,7 +304,7 @@ export type LandingsTable = {
   settled_at: Optional<Date | null, Date | string | null>
 }
 
-export type MembersTable = {
+type MembersTable = {
   id: string
   organization_id: string
   user_id: string
@@ -312,7 +312,7 @@ export type MembersTable = {
   created_at: Optional<Date, Date | string>
 }
 
-export type OrganizationRolesTable = {
+type OrganizationRolesTable = {
   id: string
   organization_id: string
   role: string
@@ -321,7 +321,7 @@ export type OrganizationRolesTable = {
   updated_at: Optional<Date | null, Date | string | null>
 }
 
-export type OrganizationsTable = {
+type OrganizationsTable = {
   id: string
   slug: string
   name: string
@@ -336,7 +336,7 @@ export type OrganizationsTable = {
   metadata: Optional<string | null>
 }
 
-export type RepositoriesTable = {
+type RepositoriesTable = {
   id: string
   organization_id: string
   name: string
@@ -351,7 +351,7 @@ export type RepositoriesTable = {
   created_at: Optional<Date, Date | string>
 }
 
-export type RepositoryCredentialsTable = {
+type RepositoryCredentialsTable = {
   id: string
   organization_id: string
   kind: 'https_token' | 'ssh_key'
@@ -361,7 +361,7 @@ export type RepositoryCredentialsTable = {
   created_at: Optional<Date, Date | string>
 }
 
-export type SessionsTable = {
+type SessionsTable = {
   id: string
   user_id: string
   token: string
@@ -376,7 +376,7 @@ export type SessionsTable = {
 }
 
 /** What a setup command left in the workspace, for the next job with the same base and lockfiles. Never shared between organizations: one could poison it for the other. */
-export type SetupCachesTable = {
+type SetupCachesTable = {
   id: string
   organization_id: string
   repository_id: string
@@ -390,7 +390,7 @@ export type SetupCachesTable = {
   last_used_at: Optional<Date, Date | string>
 }
 
-export type TeamMembersTable = {
+type TeamMembersTable = {
   id: string
   /** Not in better-auth's shape: a trigger takes it from the team. */
   organization_id: string
@@ -400,7 +400,7 @@ export type TeamMembersTable = {
   created_at: Optional<Date | null, Date | string | null>
 }
 
-export type TeamsTable = {
+type TeamsTable = {
   id: string
   organization_id: string
   name: string
@@ -409,7 +409,7 @@ export type TeamsTable = {
   updated_at: Optional<Date | null, Date | string | null>
 }
 
-export type TwoFactorsTable = {
+type TwoFactorsTable = {
   id: string
   user_id: string
   secret: string
@@ -419,7 +419,7 @@ export type TwoFactorsTable = {
   locked_until: Optional<Date | null, Date | string | null>
 }
 
-export type UsersTable = {
+type UsersTable = {
   id: string
   name: string
   email: string
@@ -435,7 +435,7 @@ export type UsersTable = {
   updated_at: Optional<Date, Date | string>
 }
 
-export type VerificationsTable = {
+type VerificationsTable = {
   id: string
   identifier: string
   value: string
@@ -445,7 +445,7 @@ export type VerificationsTable = {
 }
 
 /** Live workers and their room: admission sends no more than they can run. No tenant data. */
-export type WorkersTable = {
+type WorkersTable = {
   id: string
   host: string
   pid: number

@@ -1,2 +1,3 @@
 /** Office: what keeps a running installation well. */
-export { keepPartitions, maintainPartitionsAt } from './partitions.ts'
+export { maintainPartitionsAt } from './partitions.ts'
+export { startUpkeep, type UpkeepTools } from './upkeep.ts'
