@@ -28,6 +28,8 @@ export type ModelGateOptions = {
 
 const PATIENCE_MS = 60_000
 const BODY_LIMIT_BYTES = 40 * 1024 * 1024
+/** What is still taken, and thrown away, so that the refusal is heard before the connection closes. */
+const DRAIN_LIMIT_BYTES = 128 * 1024 * 1024
 /** What all requests of one sandbox may hold in the worker's memory at once. */
 const HELD_LIMIT_BYTES = 3 * BODY_LIMIT_BYTES
 const AWAY = new Set([
@@ -139,15 +141,20 @@ async function read(
 ): Promise<Buffer | 'too-large'> {
   const chunks: Buffer[] = []
   let bytes = 0
+  let received = 0
+  let isTooLarge = false
   response.once('close', () => void (held.bytes -= bytes))
   // Leaving the loop must not cut the connection: the refusal still has to be said.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    received += chunk.length
+    if (received > BODY_LIMIT_BYTES || held.bytes + chunk.length > HELD_LIMIT_BYTES) isTooLarge = true
+    if (received > DRAIN_LIMIT_BYTES) break
+    if (isTooLarge) continue
     bytes += chunk.length
     held.bytes += chunk.length
-    if (bytes > BODY_LIMIT_BYTES || held.bytes > HELD_LIMIT_BYTES) return 'too-large'
     chunks.push(chunk)
   }
-  return Buffer.concat(chunks)
+  return isTooLarge ? 'too-large' : Buffer.concat(chunks)
 }
 
 function sendError(response: ServerResponse, status: number, type: string, message: string): void {

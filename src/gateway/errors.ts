@@ -1,0 +1,33 @@
+/** Errors in the shape of the Messages API: Claude Code and the SDKs read type, status and wording. */
+import type { ServerResponse } from 'node:http'
+
+/** Type, status, and whether a client may try again by itself. */
+const ERRORS = {
+  invalid_request_error: [400, false],
+  authentication_error: [401, false],
+  permission_error: [403, false],
+  not_found_error: [404, false],
+  request_too_large: [413, false],
+  api_error: [502, true],
+  unavailable: [503, true],
+  overloaded_error: [529, true],
+} as const satisfies Record<string, readonly [status: number, retry: boolean]>
+
+export type ErrorKind = keyof typeof ERRORS
+export type ApiError = { readonly kind: ErrorKind; readonly message: string }
+
+export function apiError(kind: ErrorKind, message: string): ApiError {
+  return { kind, message }
+}
+
+export function sendError(response: ServerResponse, { kind, message }: ApiError, requestId: string): void {
+  if (response.headersSent || response.destroyed) return void response.destroy()
+  const [status, retry] = ERRORS[kind]
+  const type = kind === 'unavailable' ? 'api_error' : kind
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'request-id': requestId,
+    ...(retry ? {} : { 'x-should-retry': 'false' }),
+  })
+  response.end(JSON.stringify({ type: 'error', error: { type, message }, request_id: requestId }))
+}

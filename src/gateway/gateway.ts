@@ -1,0 +1,88 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Config } from '#config'
+import { createLedger } from '#costs'
+import type { Databases } from '#db'
+import { systemClock, type Clock } from '#lib/clock.ts'
+import { refuse } from '#lib/errors.ts'
+import type { Authenticator } from '#tenants'
+import type { Log } from '#telemetry'
+import { apiError, sendError } from './errors.ts'
+import { answer, type Tools } from './proxy.ts'
+import { createUpstream } from './upstream.ts'
+
+export type GatewayOptions = {
+  readonly config: Pick<
+    Config,
+    'FLOWFORGE_HOST' | 'FLOWFORGE_GATEWAY_PORT' | 'FLOWFORGE_UPSTREAM_URL' | 'ANTHROPIC_API_KEY'
+  >
+  readonly databases: Pick<Databases, 'system'>
+  readonly authenticator: Authenticator
+  readonly log: Log
+  readonly clock?: Clock
+}
+
+export type Gateway = {
+  readonly url: string
+  /** Takes no more, lets what is under way end for a few seconds, and writes the ledger. */
+  close(): Promise<void>
+}
+
+const DRAIN_MS = 5_000
+
+/** Starts the gateway: the Messages API for jobs and keys of FlowForge, with the real key behind it. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { config, log } = options
+  const upstream = createUpstream(config)
+  const ledger = createLedger(options.databases, log)
+  const tools: Tools = {
+    authenticator: options.authenticator,
+    upstream,
+    ledger,
+    bodies: { bytes: 0 },
+    clock: options.clock ?? systemClock,
+    log,
+  }
+  const server = createServer(
+    {
+      // Slow headers and slow bodies hold a connection, not more; an answer may take as long as it takes.
+      headersTimeout: 15_000,
+      requestTimeout: 120_000,
+      connectionsCheckingInterval: 5_000,
+      // Longer than clients keep theirs, so that it is them who close.
+      keepAliveTimeout: 75_000,
+      maxHeaderSize: 64 * 1024,
+      noDelay: true,
+    },
+    (request, response) => {
+      answer(tools, request, response).catch((error: unknown) => {
+        log.error({ err: error }, 'gateway.request_failed')
+        sendError(response, apiError('unavailable', 'The gateway cannot answer just now.'), 'req_ff')
+      })
+    },
+  )
+  server.maxRequestsPerSocket = 0
+  server.listen(config.FLOWFORGE_GATEWAY_PORT, config.FLOWFORGE_HOST)
+  await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
+    throw startError(error, config.FLOWFORGE_GATEWAY_PORT)
+  })
+  const { address, port } = server.address() as AddressInfo
+  return {
+    url: `http://${address.includes(':') ? `[${address}]` : address}:${port}`,
+    async close() {
+      const closed = once(server, 'close')
+      server.close()
+      const timer = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
+      await closed
+      clearTimeout(timer)
+      await ledger.close()
+      upstream.close()
+    },
+  }
+}
+
+function startError(error: NodeJS.ErrnoException, port: number): Error {
+  if (error.code !== 'EADDRINUSE') return error
+  return refuse('port_taken', { port: String(port), variable: 'FLOWFORGE_GATEWAY_PORT' }, error)
+}
