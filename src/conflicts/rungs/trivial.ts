@@ -12,6 +12,8 @@ import { tokens } from '../text/tokens.ts'
 export type TrivialOptions = {
   /** White space at the beginning of a line has a meaning (Python, YAML, Makefile): it is never evened out. */
   readonly indentationMatters: boolean
+  /** Lines only, as git merges: none of the finer steps. */
+  readonly plain?: boolean
   /** A try at what the steps here leave: more knowing rungs hang in here. */
   readonly inside?: (clash: Three<string>) => readonly Piece[] | undefined
 }
@@ -36,6 +38,7 @@ export function mergeLines(three: Three<string>, options: TrivialOptions): Piece
 
 /** The steps, in the order of their certainty. */
 function resolveClash(clash: Three<string>, options: TrivialOptions): readonly Piece[] {
+  if (options.plain) return [clash]
   return (
     whiteSpaceOnly(clash, options) ??
     neighbours(clash, options) ??

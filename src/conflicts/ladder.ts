@@ -1,0 +1,44 @@
+/** The rungs in the order in which they are climbed, each loaded only when a file needs it. */
+import type { Drop, Operation, RungName } from './conflict.ts'
+import type { MergeText } from './text/encoding.ts'
+import type { Piece } from './text/pieces.ts'
+import { mergeLines } from './rungs/trivial.ts'
+import { indentationMatters, languageOf } from './languages.ts'
+
+export type RungAnswer =
+  /** All pieces settled: a candidate. Some clash: as far as this rung came. */
+  | { readonly kind: 'merged'; readonly pieces: readonly Piece[]; readonly how: string; readonly drops?: readonly Drop[] }
+  | { readonly kind: 'stopped'; readonly reason: string }
+  /** No rung may touch this file: generated files and lock files. */
+  | { readonly kind: 'declined'; readonly reason: string }
+
+export type RungContext = { readonly operation: Operation }
+
+export type Rung = {
+  readonly name: RungName
+  climb(text: MergeText, context: RungContext): Promise<RungAnswer>
+}
+
+const trivial: Rung = {
+  name: 'trivial',
+  climb: async (text) => ({
+    kind: 'merged',
+    pieces: mergeLines(text, { indentationMatters: indentationMatters(text.path) }),
+    how: 'lines, white space, neighbouring lines and tokens',
+  }),
+}
+
+const structural: Rung = {
+  name: 'structural',
+  async climb(text) {
+    const language = languageOf(text.path)
+    if (!language) return { kind: 'stopped', reason: 'no grammar for this language' }
+    if (!text.utf8) return { kind: 'stopped', reason: 'not UTF-8' }
+    const { mergeStructure } = await import('./rungs/structural/structural.ts')
+    return mergeStructure(text, language)
+  },
+}
+
+export function rungsFor(_path: string, only?: readonly RungName[]): readonly Rung[] {
+  return [trivial, structural].filter(({ name }) => !only || only.includes(name))
+}

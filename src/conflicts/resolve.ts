@@ -1,0 +1,127 @@
+/** The story of one conflicted file: look what it is, climb the ladder, let the checks judge, say what came out. */
+import { classifyContent } from './classify.ts'
+import type {
+  Candidate,
+  Check,
+  ConflictKind,
+  FileOutcome,
+  Operation,
+  RungName,
+  RungReport,
+  Versions,
+} from './conflict.ts'
+import { rungsFor, type Rung } from './ladder.ts'
+import { toText, type MergeText } from './text/encoding.ts'
+import { clashSize, settledText, withMarkers, type Piece } from './text/pieces.ts'
+
+export type CheckFile = (candidate: Candidate, versions: Versions) => Promise<readonly Check[]>
+
+export type ResolveOptions = {
+  readonly operation?: Operation
+  readonly check?: CheckFile
+  /** Names in the conflict markers. */
+  readonly names?: { readonly base: string; readonly ours: string; readonly theirs: string }
+  readonly rungs?: readonly RungName[]
+}
+
+export async function resolveFile(versions: Versions, options: ResolveOptions = {}): Promise<FileOutcome> {
+  const kind = classifyContent(versions)
+  const declined = whyDeclined(kind)
+  if (declined !== undefined) return decline(versions, kind, declined)
+
+  const text = toText(versions)
+  const reports: RungReport[] = []
+  let best: readonly Piece[] = [{ base: text.base, ours: text.ours, theirs: text.theirs }]
+  let rejected: readonly Check[] = []
+  for (const rung of rungsFor(versions.path, options.rungs)) {
+    const started = performance.now()
+    const report = (outcome: RungReport['outcome'], reason: string): void => {
+      reports.push({ rung: rung.name, outcome, reason, ms: performance.now() - started })
+    }
+    const answer = await rung.climb(text, { operation: options.operation ?? 'merge' })
+    if (answer.kind === 'declined') {
+      report('stopped', answer.reason)
+      return { ...decline(versions, kind, answer.reason), rungs: reports }
+    }
+    if (answer.kind === 'stopped') {
+      report('stopped', answer.reason)
+      continue
+    }
+    const merged = settledText(answer.pieces)
+    if (merged === undefined) {
+      report('partial', answer.how)
+      if (clashSize(answer.pieces) < clashSize(best)) best = answer.pieces
+      continue
+    }
+    const candidate: Candidate = {
+      result: text.encode(merged),
+      rung: rung.name,
+      how: answer.how,
+      regions: [],
+      ...(answer.drops && { drops: answer.drops }),
+    }
+    const checks = (await options.check?.(candidate, versions)) ?? []
+    const failed = checks.find(({ outcome }) => outcome === 'failed')
+    if (failed) {
+      report('rejected', `${failed.layer}: ${failed.reason}`)
+      rejected = checks
+      continue
+    }
+    report('candidate', answer.how)
+    return {
+      outcome: 'resolved',
+      path: versions.path,
+      kind,
+      result: candidate.result,
+      rung: rung.name,
+      rungs: reports,
+      regions: candidate.regions,
+      checks,
+      reason: answer.how,
+    }
+  }
+  return conflicts({ versions, kind, text, best, reports, rejected, options })
+}
+
+function conflicts(left: {
+  versions: Versions
+  kind: ConflictKind
+  text: MergeText
+  best: readonly Piece[]
+  reports: readonly RungReport[]
+  rejected: readonly Check[]
+  options: ResolveOptions
+}): FileOutcome {
+  const last = left.reports.findLast(({ outcome }) => outcome === 'rejected' || outcome === 'partial')
+  return {
+    outcome: 'conflicts',
+    path: left.versions.path,
+    kind: left.kind,
+    result: left.text.encode(withMarkers(left.best, left.options.names)),
+    rungs: left.reports,
+    regions: [],
+    checks: left.rejected,
+    reason: last?.reason ?? 'no rung could merge it',
+  }
+}
+
+function decline(versions: Versions, kind: ConflictKind, reason: string): FileOutcome {
+  return { outcome: 'declined', path: versions.path, kind, rungs: [], regions: [], checks: [], reason }
+}
+
+function whyDeclined(kind: ConflictKind): string | undefined {
+  switch (kind) {
+    case 'too-large':
+      return 'larger than 8 MiB: not merged as text'
+    case 'binary':
+      return 'binary content: choose a side'
+    case 'lfs-pointer':
+      return 'a Git LFS pointer: merging it as text would name a file that does not exist'
+    case 'encoding':
+      return 'the versions have different encodings'
+    default:
+      return undefined
+  }
+}
+
+export type { Rung }
