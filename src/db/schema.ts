@@ -393,7 +393,7 @@ type SetupCachesTable = {
 type TeamMembersTable = {
   id: string
   /** Not in better-auth's shape: a trigger takes it from the team. */
-  organization_id: string
+  organization_id: Optional<string>
   team_id: string
   user_id: string
   membership_key: Optional<string | null>
