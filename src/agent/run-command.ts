@@ -32,7 +32,7 @@ export async function runCommand(
     setTimeout(() => [process.stdout, process.stderr].forEach((stream) => stream.destroy()), 2_000).unref()
   })
   const log = { left: OUTPUT_LIMIT_BYTES, dropped: 0 }
-  const [lastLine] = await Promise.all([
+  const [lastLine, lastError] = await Promise.all([
     passOn(process, 'stdout', context.onEvent, log),
     passOn(process, 'stderr', context.onEvent, log),
   ])
@@ -51,7 +51,11 @@ export async function runCommand(
   if (exit.ended !== undefined)
     return { kind: 'interrupted', cause: 'sandbox', message: 'The command was ended from outside.' }
   if (exit.exitCode === 0) return { kind: 'done', summary: shortened(lastLine, 500) }
-  return { kind: 'failed', cause: 'exit', message: `The command ended with code ${exit.exitCode}.` }
+  return { kind: 'failed', cause: 'exit', message: `The command ended with code ${exit.exitCode}.${lastWords(lastError || lastLine)}` }
+}
+
+function lastWords(line: string): string {
+  return line === '' ? '' : ` Its last words: ${shortened(line, 500)}`
 }
 
 /** Passes one stream on and answers its last line. */

@@ -19,7 +19,7 @@ import { bringHome } from './result.ts'
 import { agentFailed, infrastructureFailed } from './retry.ts'
 import type { End, Settlement } from './settle.ts'
 import { findStart } from './start.ts'
-import { Stop, stopReasonOf } from './stop.ts'
+import { stopReasonOf } from './stop.ts'
 import type { Work } from './work.ts'
 import { openWorkspace, type Workspace } from './workspace.ts'
 
@@ -43,7 +43,7 @@ export async function runJob(work: Work): Promise<Settlement> {
   const outcome = await giveToAgent({ ...work, signal }, workspace, { id: sessionId, base: start.commit, resume: start.checkpoint !== undefined })
   await reach('run:agent-ended')
 
-  const end = await endOf(work, workspace, outcome, start.commit, timeLimit)
+  const end = await endOf({ ...work, signal }, workspace, outcome, start.commit)
   return {
     end,
     sessionId,
@@ -88,7 +88,7 @@ async function saveUnfinished(checkpoints: Checkpoints, outcome: TaskOutcome, si
   if (outcome.kind !== 'done' && stopReasonOf(signal) !== 'lost') await checkpoints.save()
 }
 
-async function endOf(work: Work, workspace: Workspace, outcome: TaskOutcome, base: string, timeLimit: AbortSignal): Promise<End> {
+async function endOf(work: Work, workspace: Workspace, outcome: TaskOutcome, base: string): Promise<End> {
   const { job } = work.claim
   switch (outcome.kind) {
     case 'done':
@@ -104,23 +104,22 @@ async function endOf(work: Work, workspace: Workspace, outcome: TaskOutcome, bas
         ? agentFailed(job, { cause: 'out_of_memory', message: outcome.message })
         : infrastructureFailed(job, { cause: outcome.cause, message: outcome.message })
     case 'cancelled':
-      return endOfStopped(work, timeLimit)
+      return endOfStopped(work)
     default:
       return expectNever(outcome)
   }
 }
 
-function endOfStopped({ claim, signal }: Work, timeLimit: AbortSignal): End {
+function endOfStopped({ claim, signal }: Work): End {
   switch (stopReasonOf(signal)) {
     case 'cancelled':
       return { kind: 'cancelled', message: 'Cancelled while it ran.' }
     case 'shutdown':
       return { kind: 'again', cause: 'worker_stopping', message: 'The worker was stopped; another goes on from the last checkpoint.', delayMs: 0 }
     case 'lost':
+    case undefined:
       throw new StaleClaim()
     case 'time-limit':
-    case undefined:
-      if (!timeLimit.aborted) throw new Stop('lost')
       return agentFailed(claim.job, {
         cause: 'time_limit',
         message: `The agent was not done after ${claim.job.time_limit_seconds} seconds. Its work so far is kept as a checkpoint.`,

@@ -131,7 +131,11 @@ function describe(claim: Claim, end: End): Move {
         cause: null,
         message: claim.job.message,
         events: [{ kind: 'job.succeeded', facts: { commit: end.commit, branch: end.branch } }],
-        columns: { landed_commit: end.commit, review_reasons: null },
+        columns: {
+          landed_commit: end.commit,
+          review_reasons: null,
+          ...(claim.job.landing === 'branch' ? { result_branch: end.branch } : {}),
+        },
       }
     case 'review':
       return {

@@ -14,5 +14,6 @@ export class Stop extends Error {
 /** The reason in this signal; undefined while it is not aborted. */
 export function stopReasonOf(signal: AbortSignal): StopReason | undefined {
   if (!signal.aborted) return undefined
-  return signal.reason instanceof Stop ? signal.reason.why : 'lost'
+  if (signal.reason instanceof Stop) return signal.reason.why
+  return signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError' ? 'time-limit' : 'lost'
 }

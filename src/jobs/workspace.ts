@@ -1,6 +1,6 @@
 /** A sandbox with the work tree in it, its dependencies set up, and every tool that the job names there. */
 import type { RequestListener } from 'node:http'
-import { unpackCommand } from '#git'
+import { ignoreLeftOversCommand, unpackCommand } from '#git'
 import { refuse } from '#lib/errors.ts'
 import type { Sandbox } from '#sandbox'
 import { restoreSession } from './checkpoints.ts'
@@ -61,6 +61,7 @@ async function fill(work: Work, sandbox: Sandbox, options: WorkspaceOptions, lay
   if (job.setup_command !== null && layerKey !== undefined) {
     const failed = await setUp(work, sandbox, job.setup_command)
     if (failed) return failed
+    await sandbox.run(ignoreLeftOversCommand(), { timeoutMs: 60_000 })
     if (!options.checkpoint) await keepLayer(work, sandbox, layerKey)
   }
   if (options.checkpoint) await restoreSession(work, sandbox, options.checkpoint)
