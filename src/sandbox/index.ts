@@ -1,5 +1,6 @@
 /** Workshop: where foreign code runs. */
 export { createLocalSandboxes, type LocalSandboxesOptions } from './adapters/bubblewrap.ts'
+export { createNoSandboxes, type NoSandboxesOptions } from './adapters/none.ts'
 export {
   createSandboxes,
   egressFrom,

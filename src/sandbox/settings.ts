@@ -6,6 +6,7 @@ import type { Config } from '#config'
 import { Refusal } from '#lib/errors.ts'
 import type { Log } from '#telemetry'
 import { createLocalSandboxes } from './adapters/bubblewrap.ts'
+import { createNoSandboxes } from './adapters/none.ts'
 import {
   DEFAULT_LIMITS,
   type EgressPolicy,
@@ -20,6 +21,12 @@ const READ_ONLY = ['GET', 'HEAD'] as const
 
 export async function createSandboxes(config: Config, log?: Log): Promise<Sandboxes> {
   const claude = findClaude()
+  if (config.FLOWFORGE_SANDBOX === 'none')
+    return createNoSandboxes({
+      home: config.FLOWFORGE_HOME,
+      ...(claude ? { claudeBinary: claude } : {}),
+      ...(log ? { log } : {}),
+    })
   return createLocalSandboxes({
     home: config.FLOWFORGE_HOME,
     allowWeaker: config.FLOWFORGE_ALLOW_WEAKER,

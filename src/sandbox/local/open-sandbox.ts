@@ -9,6 +9,7 @@ import { runGuest } from '../run-guest.ts'
 import type { Gates, GuestCommand, GuestProcess, Sandbox, SandboxSpec } from '../sandbox.ts'
 import { bubblewrapArguments, type GuestView, type HostRoot } from './arguments.ts'
 import type { Cgroups } from './cgroups.ts'
+import { watchDisk } from './disk-watch.ts'
 import type { Disks } from './disks.ts'
 import { guestEnvironment } from './environment.ts'
 import { createGateServer, openGates } from './gates.ts'
@@ -97,15 +98,27 @@ export async function openSandbox(
   )
   stack.defer(() => opened.close())
   let closing: Promise<void> | undefined
+  let full: string | undefined
+  if (disks.kind === 'directory') {
+    const watching = new AbortController()
+    stack.defer(() => watching.abort())
+    const onFull = (problem: string): void => {
+      full = problem
+      host.log?.warn({ sandbox: spec.id, problem }, 'sandbox.disk-full')
+      for (const guest of guests) guest.kill()
+    }
+    void watchDisk(disk, spec.limits, onFull, watching.signal)
+  }
 
   const start = async (command: GuestCommand, stdin: boolean): Promise<GuestProcess> => {
     if (closing) throw new Error(`the sandbox ${spec.id} is closed`)
+    if (full) throw new Error(`the disk of the sandbox ${spec.id} is full: ${full}`)
     const network = wantsNetwork(command, spec.egress)
     const oomKillsBefore = cgroup.oomKills()
     const guest = await launchGuest({
       prefix: launchPrefix(spec.limits, slot),
       options: bubblewrapArguments(viewOf(host, spec, command, network)),
-      argv: network ? withRelay(command) : command.argv,
+      argv: [...guestPrefix(host, spec), ...(network ? withRelay(command) : command.argv)],
       stdin,
       pipes: host.pipes,
       seccomp: host.seccomp[spec.seccomp],
@@ -132,6 +145,14 @@ export async function openSandbox(
       return closing
     },
   }
+}
+
+/**
+ * Without a cgroup the number of processes is limited inside, where the kernel counts by user namespace: so the limit
+ * is each command's own and not shared with all that the worker's user runs.
+ */
+function guestPrefix({ cgroups }: LocalHost, { limits }: SandboxSpec): readonly string[] {
+  return cgroups.processes ? [] : ['prlimit', `--nproc=${limits.processes}`, '--']
 }
 
 /** What is wrong with a specification is the caller's mistake, except for a toolchain that this host lacks. */
