@@ -21,6 +21,8 @@ export type GatewayOptions = {
   readonly authenticator: Authenticator
   readonly log: Log
   readonly clock?: Clock
+  /** How long the headers of a request may take; 15 seconds by default. */
+  readonly slowHeadersMs?: number
 }
 
 export type Gateway = {
@@ -33,7 +35,7 @@ const DRAIN_MS = 5_000
 
 /** Starts the gateway: the Messages API for jobs and keys of FlowForge, with the real key behind it. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { config, log } = options
+  const { config, log, slowHeadersMs = 15_000 } = options
   const upstream = createUpstream(config)
   const ledger = createLedger(options.databases, log)
   const tools: Tools = {
@@ -47,9 +49,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const server = createServer(
     {
       // Slow headers and slow bodies hold a connection, not more; an answer may take as long as it takes.
-      headersTimeout: 15_000,
+      headersTimeout: slowHeadersMs,
       requestTimeout: 120_000,
-      connectionsCheckingInterval: 5_000,
+      connectionsCheckingInterval: Math.ceil(slowHeadersMs / 3),
       // Longer than clients keep theirs, so that it is them who close.
       keepAliveTimeout: 75_000,
       maxHeaderSize: 64 * 1024,
