@@ -19,6 +19,7 @@ const { values, positionals } = parseArgs({
     missed: { type: 'string' },
     checks: { type: 'boolean', default: true },
     path: { type: 'string' },
+    verbose: { type: 'boolean' },
   },
   allowNegative: true,
 })
@@ -77,6 +78,11 @@ for (const folder of positionals) {
     const keys = ['all', `repository ${folder.slice(folder.lastIndexOf('/') + 1)}`, `ext ${extension}`]
     const resolved = outcome.outcome === 'resolved'
     if (resolved) keys.push(`rung ${outcome.rung ?? ''}`, `how ${outcome.reason.slice(0, 60)}`)
+    for (const report of outcome.rungs)
+      if (report.outcome === 'rejected') {
+        keys.push(`rejected ${report.rung}`)
+        if (values.verbose) console.log('rejected', record.path, report.rung, report.reason)
+      }
     const equal = resolved && outcome.result !== undefined && bare(outcome.result) === bare(human)
     const known = new Set([...lines(versions.base), ...lines(versions.ours), ...lines(versions.theirs)])
     const own = lines(human).some((line) => line !== '' && !known.has(line))
@@ -93,6 +99,8 @@ for (const folder of positionals) {
     if (!resolved && values.missed && !own) dump(values.missed, file.slice(0, -8), record, outcome)
   }
 }
+const { closeParsers } = await import('../../src/conflicts/checks/index.ts')
+await closeParsers()
 
 times.sort((a, b) => a - b)
 const percent = (part: number, of: number): string => (of === 0 ? '-' : `${((100 * part) / of).toFixed(1)} %`)

@@ -84,6 +84,8 @@ function mergeChildren(versions: Three<Tree>, shape: ListShape, merge: TreeMerge
   if (!plan) return undefined
   const merged = plan.map((planned) => ({ element: planned.element, units: mergeElement(planned, merge) }))
   if (shape.separator === undefined) return merged.flatMap(({ units }) => units)
+  // Separators around a clash would belong to nobody: the list clashes as one.
+  if (merged.some(({ element, units }) => units.some(({ clash: left }) => left) && !element.versions.base)) return undefined
   return separated(merged, shape.separator, versions)
 }
 

@@ -3,6 +3,15 @@ import type { Tree } from '../../tree/tree.ts'
 
 export type Named = { readonly key?: string | undefined; readonly free?: boolean }
 
+/** Of these a declaration has one. */
+const MODIFIER_GROUPS: Readonly<Record<string, string>> = {
+  public: 'visibility',
+  protected: 'visibility',
+  private: 'visibility',
+  abstract: 'abstract or final',
+  final: 'abstract or final',
+}
+
 export function keyOf(tree: Tree, parentKind: string | undefined, text: string): Named {
   const { kind } = tree
   const source = (of: Tree | undefined): string | undefined => of && text.slice(of.start, of.end)
@@ -101,7 +110,7 @@ export function keyOf(tree: Tree, parentKind: string | undefined, text: string):
     case 'scoped_type_identifier':
       return parentKind === 'type_list' || parentKind === 'throws' ? { key: `type ${flat()}`, free: true } : {}
     default:
-      return parentKind === 'modifiers' ? { key: flat(), free: true } : {}
+      return parentKind === 'modifiers' ? { key: MODIFIER_GROUPS[flat()] ?? flat(), free: true } : {}
   }
 }
 
