@@ -5,7 +5,7 @@ import type { ContainsOutcome, FetchBranchOutcome, FetchOutcome, Unreachable } f
 import { LOCKED, missingCommits, whileLocked, type Place } from './place.ts'
 import { withRemote, type Remote } from './remote.ts'
 import { readUnreachable } from './remote-problems.ts'
-import { git, runGit, type GitAnswer } from './run-git.ts'
+import { git, GitFailure, runGit, type GitAnswer } from './run-git.ts'
 
 const EVERYTHING = ['+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*']
 
@@ -99,7 +99,7 @@ export async function isAncestor(place: Place, ancestor: string, commit: string)
     repository: place.path,
     args: ['merge-base', '--is-ancestor', ancestor, commit],
   })
-  if (answer.code > 1) throw new Error(`git merge-base ended with ${answer.code}: ${answer.stderr}`)
+  if (answer.code > 1) throw new GitFailure('merge-base', answer)
   return answer.code === 0
 }
 

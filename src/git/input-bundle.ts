@@ -1,7 +1,7 @@
 /** The bundle a sandbox makes its work tree from. Many jobs begin at one commit, so it is kept in the mirror's folder. */
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { copyFile, link, mkdir, readdir, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeBundleFile } from './bundle-file.ts'
 import { isCode } from './mirror-directory.ts'
@@ -48,13 +48,14 @@ export async function writeInputBundle(
       { ref: 'refs/heads/base', commit, shallow },
       { repository: place.path, signal },
     )
-    await rename(draft, kept)
-  } catch (error) {
+    await hand(draft, file)
+    // Never a rename over one that is there: a link to a file that is being replaced fails.
+    await link(draft, kept).catch((error: unknown) => {
+      if (!isCode(error, 'EEXIST')) throw error
+    })
+  } finally {
     await rm(draft, { force: true })
-    throw error
   }
-  if (!(await hand(kept, file)))
-    throw new Error(`the input bundle of ${commit} vanished while it was written`)
   await forgetOld(folder, limits)
 }
 

@@ -114,7 +114,11 @@ function openMirror(place: Place, onBehalfOf: OnBehalfOf, options: MirrorsOption
     push: (request, signal) => {
       const { branch, expectedOld, commit } = request
       return record('push', { ref: branch, before: expectedOld, after: commit }, () =>
-        needing([commit], () => push(place, request, signal), signal),
+        needing(
+          expectedOld === null ? [commit] : [commit, expectedOld],
+          () => push(place, request, signal),
+          signal,
+        ),
       )
     },
     remoteContains: (branch, commit, signal) =>
