@@ -57,7 +57,18 @@ export function claudeCommand(task: Task): GuestCommand {
     // Claude Code takes longer to start than the relay of the egress gate.
     network: 'background',
     // The job's variables first: they cannot replace what keeps the agent inside its lines.
-    env: { ...task.variables, ...ENVIRONMENT },
+    env: { ...task.variables, ...ENVIRONMENT, ...modelVariables(task.model) },
+  }
+}
+
+/** A job with a model of its own may call no other: its subagents and small side questions take the same. */
+function modelVariables(model: string | undefined): Readonly<Record<string, string>> {
+  if (model === undefined) return {}
+  const isShort = !model.startsWith('claude-')
+  return {
+    CLAUDE_CODE_SUBAGENT_MODEL: model,
+    // A short name is looked up in these, so it cannot be their value.
+    ...(isShort ? {} : { ANTHROPIC_DEFAULT_HAIKU_MODEL: model }),
   }
 }
 

@@ -13,7 +13,7 @@ export type Ender = {
   /** The process gave a sign of life; it may be silent for `ms` from now. */
   expectWithin(ms: number): void
   /** Ends it in steps of `graceMs`, beginning with a signal now, or with a grace when it was asked in words already. */
-  stepDown(first: 'SIGINT' | 'grace'): void
+  stepDown(first: 'SIGINT' | 'SIGTERM' | 'grace'): void
   done(): void
 }
 
@@ -35,6 +35,7 @@ export function createEnder(process: GuestProcess, graceMs: number, onSilence: (
     stepDown(first) {
       if (isEnding) return
       isEnding = true
+      if (first === 'SIGTERM') return terminate()
       if (first === 'SIGINT') process.signal('SIGINT')
       after(graceMs, terminate)
     },

@@ -41,7 +41,7 @@ export async function* linesOf(stream: Readable, limitBytes: number): AsyncGener
 }
 
 /** A stream that is destroyed from our side has ended; that is no error of the reader. */
-async function* untilClosed(stream: Readable): AsyncGenerator<Buffer> {
+export async function* untilClosed(stream: Readable): AsyncGenerator<Buffer> {
   try {
     yield* stream as AsyncIterable<Buffer>
   } catch (error) {

@@ -1,12 +1,12 @@
 import type { GuestProcess } from '#sandbox'
 import { createEnder, WATCHDOG } from './ending.ts'
-import { linesOf } from './lines.ts'
-import { shortened } from './spoken.ts'
+import { untilClosed } from './lines.ts'
+import { EVENT_TEXT_LIMIT, printable, shortened } from './spoken.ts'
 import type { AgentEvent, Task, TaskContext, TaskOutcome } from './task.ts'
 
-const LINE_LIMIT_BYTES = 256 * 1024
 const PIECE_CHARACTERS = 4096
 const PIECE_MS = 250
+const TAIL_CHARACTERS = 4096
 /** What a command may write to the job's log; the rest is counted, not kept. */
 const OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024
 
@@ -24,7 +24,7 @@ export async function runCommand(
   const env = { ...task.variables, FLOWFORGE_TASK: task.text.slice(0, 100_000) }
   const process = await context.sandbox.start({ argv, env })
   const ender = createEnder(process, context.watchdog?.graceMs ?? WATCHDOG.graceMs, () => undefined)
-  const cancel = (): void => ender.stepDown('SIGINT')
+  const cancel = (): void => ender.stepDown('SIGTERM')
   signal.addEventListener('abort', cancel, { once: true })
   process.stdin.on('error', () => undefined)
   process.stdin.end(task.text)
@@ -51,42 +51,55 @@ export async function runCommand(
   if (exit.ended !== undefined)
     return { kind: 'interrupted', cause: 'sandbox', message: 'The command was ended from outside.' }
   if (exit.exitCode === 0) return { kind: 'done', summary: shortened(lastLine, 500) }
-  return { kind: 'failed', cause: 'exit', message: `The command ended with code ${exit.exitCode}.${lastWords(lastError || lastLine)}` }
+  return {
+    kind: 'failed',
+    cause: 'exit',
+    message: `The command ended with code ${exit.exitCode}.${lastWords(lastError || lastLine)}`,
+  }
 }
 
 function lastWords(line: string): string {
   return line === '' ? '' : ` Its last words: ${shortened(line, 500)}`
 }
 
-/** Passes one stream on and answers its last line. */
+/**
+ * Passes one stream on in pieces that end with a line where they can, and answers its last line. Works by chunks, not
+ * by lines: a program that prints two million lines must not keep the worker busy for seconds.
+ */
 async function passOn(
   process: GuestProcess,
   stream: 'stdout' | 'stderr',
   onEvent: (event: AgentEvent) => void,
   log: { left: number; dropped: number },
 ): Promise<string> {
+  const decoder = new TextDecoder()
   let piece = ''
-  let last = ''
+  let tail = ''
   let timer: NodeJS.Timeout | undefined
+  const pass = (text: string): void => {
+    for (let at = 0; at < text.length; at += EVENT_TEXT_LIMIT)
+      onEvent({ kind: 'agent.output', stream, text: printable(text.slice(at, at + EVENT_TEXT_LIMIT)) })
+  }
   const flush = (): void => {
     clearTimeout(timer)
     timer = undefined
-    if (piece === '') return
-    onEvent({ kind: 'agent.output', stream, text: shortened(piece) })
-    piece = ''
+    const end = piece.length > PIECE_CHARACTERS ? piece.lastIndexOf('\n') + 1 || piece.length : piece.length
+    pass(piece.slice(0, end))
+    piece = piece.slice(end)
   }
-  for await (const line of linesOf(process[stream], LINE_LIMIT_BYTES)) {
-    const text = line.kind === 'line' ? line.text : `(a line of ${line.bytes} bytes)`
-    if (text.trim() !== '') last = text
+  for await (const chunk of untilClosed(process[stream])) {
+    const text = decoder.decode(chunk, { stream: true })
+    tail = (tail + text).slice(-TAIL_CHARACTERS)
     if (log.left < text.length) {
       log.dropped += text.length
       continue
     }
-    log.left -= text.length + 1
-    piece += `${text}\n`
+    log.left -= text.length
+    piece += text
     if (piece.length >= PIECE_CHARACTERS) flush()
-    else timer ??= setTimeout(flush, PIECE_MS)
+    if (piece !== '') timer ??= setTimeout(flush, PIECE_MS)
   }
-  flush()
-  return last
+  clearTimeout(timer)
+  pass(piece)
+  return tail.trimEnd().split('\n').at(-1) ?? ''
 }
