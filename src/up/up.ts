@@ -9,11 +9,11 @@
 import { EventEmitter, once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import pg from 'pg'
 import { environmentWith, readConfig, type Config } from '#config'
-import { maintainPartitions, openDatabases, setUpDatabase, startEmbeddedPostgres, type RoleUrls } from '#db'
+import { openDatabases, setUpDatabase, startEmbeddedPostgres, type RoleUrls } from '#db'
 import { sleep } from '#lib/clock.ts'
 import type { ModelSource } from '#jobs'
+import { startUpkeep } from '#ops'
 import { openMasterKey } from '#secrets'
 import { ensureFirstOrganization } from '#tenants'
 import { createLog, type Log } from '#telemetry'
@@ -63,7 +63,7 @@ export async function up(options: UpOptions = {}): Promise<Running> {
     const failures = new EventEmitter()
     const urls = await startDatabase(config, masterKey, stack, log, failures, options)
     const first = await firstKey(home, urls, log)
-    stack.use(maintainDaily(urls.owner, log))
+    stack.use(startUpkeep({ ownerUrl: urls.owner, system: stack.use(openDatabases(urls, { log, name: 'up', connections: 2 })).system, log }))
 
     const modelSource = options.modelSource ?? modelSourceOf(config)
     const supervised = new Map<RoleName, SupervisedRole>()
@@ -163,33 +163,3 @@ async function firstKey(home: string, urls: RoleUrls, log: Log): Promise<string>
   })
   return (await readCredentials(home))?.apiKey ?? ''
 }
-
-function maintainDaily(ownerUrl: string, log: Log): AsyncDisposable {
-  const ending = new AbortController()
-  const rounds = (async () => {
-    for (;;) {
-      await sleep(DAY_MS, ending.signal)
-      if (ending.signal.aborted) return
-      await maintainAs(ownerUrl).catch((error: unknown) => log.error({ error: String(error) }, 'partitions.failed'))
-    }
-  })()
-  return {
-    async [Symbol.asyncDispose]() {
-      ending.abort()
-      await rounds
-    },
-  }
-}
-
-async function maintainAs(ownerUrl: string): Promise<void> {
-  const owner = new pg.Client({ connectionString: ownerUrl })
-  owner.on('error', () => undefined)
-  try {
-    await owner.connect()
-    await maintainPartitions(owner)
-  } finally {
-    await owner.end()
-  }
-}
-
-const DAY_MS = 24 * 60 * 60 * 1000

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -41,6 +41,8 @@ export type StoryOptions = {
 
 export async function startStory(t: Ending, options: StoryOptions = {}): Promise<Story> {
   const home = await mkdtemp(join(tmpdir(), 'ff-story-'))
+  // As root, PostgreSQL and the sandboxes run as users of their own, who must be able to enter.
+  await chmod(home, 0o755)
   const model = await startScriptedModel()
   const database = options.embedded === true ? undefined : await makeDatabase()
   const environment = {
