@@ -50,9 +50,8 @@ export async function writeInputBundle(
     )
     await hand(draft, file)
     // Never a rename over one that is there: a link to a file that is being replaced fails.
-    await link(draft, kept).catch((error: unknown) => {
-      if (!isCode(error, 'EEXIST')) throw error
-    })
+    // Whether it is kept is a matter of speed only.
+    await link(draft, kept).catch(() => undefined)
   } finally {
     await rm(draft, { force: true })
   }

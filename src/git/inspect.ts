@@ -1,7 +1,7 @@
 /** Looks at a result in quarantine: where it comes from, what it changes, and whether each change may be taken. */
 import type { ChangedPath, CollectLimits } from './outcomes.ts'
 import { changeProblem, collisions, linkProblem, SYMLINK, type RawChange } from './path-rules.ts'
-import type { Place } from './place.ts'
+import { missingCommits, type Place } from './place.ts'
 import {
   asChangedPath,
   changedPaths,
@@ -41,8 +41,11 @@ export async function inspect(inspection: Inspection): Promise<Verdict> {
     signal,
   })
   if (log.ended === 'too-much') return { problem: `it changes more than ${limits.files} files.` }
-  if (log.code !== 0) throw new GitFailure('log', log)
-  const commits = readRawLog(log.stdout)
+  const commits = log.code === 0 ? readRawLog(log.stdout) : []
+  if (!commits.some(({ id }) => id === commit)) {
+    if (log.code !== 0 && (await missingCommits(place, [base])).length > 0) throw new GitFailure('log', log)
+    return { problem: 'it does not hold the commit that it names.' }
+  }
   // The log is everything new in the result. If the base is an ancestor, some new commit has it as a parent.
   if (!commits.some(({ parents }) => parents.includes(base)))
     return { problem: 'it does not descend from the commit the work began from.' }
