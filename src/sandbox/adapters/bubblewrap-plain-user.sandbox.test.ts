@@ -19,23 +19,36 @@ const SCRIPT = `
 const asRoot = process.getuid?.() === 0
 const reason = 'this is a plain user: bubblewrap.sandbox.test.ts ran as one'
 
-test('bubblewrap as a plain user: sandboxes behave', { skip: asRoot ? false : reason, timeout: 240_000 }, async () => {
-  const scratch = await mkdtemp(join(tmpdir(), 'ff-user-'))
-  try {
-    await chmod(scratch, 0o755)
-    await chown(scratch, UID, UID)
-    await mkdir(join(scratch, 'clone'))
-    const node = process.execPath.startsWith(CLONE)
-      ? process.execPath.replace(CLONE, join(scratch, 'clone'))
-      : process.execPath
-    const { code, output } = await run('unshare', ['--mount', 'sh', '-c', SCRIPT, 'sh', CLONE, scratch, node])
-    assert.equal(code, 0, output)
-    const passed = Number(/^. pass (\d+)$/m.exec(output)?.[1])
-    assert.ok(passed >= 40, `only ${passed} tests ran:\n${output}`)
-  } finally {
-    await rm(scratch, { recursive: true, force: true })
-  }
-})
+test(
+  'bubblewrap as a plain user: sandboxes behave',
+  { skip: asRoot ? false : reason, timeout: 240_000 },
+  async () => {
+    const scratch = await mkdtemp(join(tmpdir(), 'ff-user-'))
+    try {
+      await chmod(scratch, 0o755)
+      await chown(scratch, UID, UID)
+      await mkdir(join(scratch, 'clone'))
+      const node = process.execPath.startsWith(CLONE)
+        ? process.execPath.replace(CLONE, join(scratch, 'clone'))
+        : process.execPath
+      const { code, output } = await run('unshare', [
+        '--mount',
+        'sh',
+        '-c',
+        SCRIPT,
+        'sh',
+        CLONE,
+        scratch,
+        node,
+      ])
+      assert.equal(code, 0, output)
+      const passed = Number(/^. pass (\d+)$/m.exec(output)?.[1])
+      assert.ok(passed >= 40, `only ${passed} tests ran:\n${output}`)
+    } finally {
+      await rm(scratch, { recursive: true, force: true })
+    }
+  },
+)
 
 function run(file: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {

@@ -26,10 +26,17 @@ export async function commandsBehave(t: TestContext, bench: Bench): Promise<void
     assert.equal((await tryShell(sandbox, 'kill -TERM $$')).exitCode, 143)
   })
 
-  await t.test('scripts can open their standard streams by name', bench.needs(bench.technology !== 'none', 'streams are sockets'), async () => {
-    const result = await tryShell(sandbox, 'echo a > /dev/stderr; cat /dev/stdin; echo b > /dev/stdout')
-    assert.deepEqual([result.exitCode, result.stderr.toString(), result.stdout.toString()], [0, 'a\n', 'b\n'])
-  })
+  await t.test(
+    'scripts can open their standard streams by name',
+    bench.needs(bench.technology !== 'none', 'streams are sockets'),
+    async () => {
+      const result = await tryShell(sandbox, 'echo a > /dev/stderr; cat /dev/stdin; echo b > /dev/stdout')
+      assert.deepEqual(
+        [result.exitCode, result.stderr.toString(), result.stdout.toString()],
+        [0, 'a\n', 'b\n'],
+      )
+    },
+  )
 
   await t.test('the environment, the folder and the arguments arrive as given', async () => {
     const odd = `a 'b' "c" $(d) \n e;f`

@@ -2,7 +2,7 @@
  * The egress gate: an HTTP proxy on a unix socket that lets through what the policy names.
  *
  *   GET http://host/…          plain HTTP, also with only a Host header; we speak TLS to the host when the rule says so
- *   CONNECT host:443           a rule with tls: we answer the TLS ourselves and check each request inside;
+ *   CONNECT host:port          we answer what is inside ourselves, TLS or plain, and check each request of it;
  *                              a rule with tunnel: passed on after the name (SNI) and the address have been checked
  *
  * Names are resolved once, here; every address is checked; the connection goes to that address. Redirects are answers
@@ -12,6 +12,7 @@ import { Agent as HttpAgent, createServer, request as requestHttp, type ClientRe
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { connect, type LookupFunction, type Socket } from 'node:net'
+import { duplexPair } from 'node:stream'
 import { rootCertificates, TLSSocket } from 'node:tls'
 import type { EgressDecision, EgressPolicy, EgressRule } from '../sandbox.ts'
 import { resolveBySystem, type AddressGuard, type Resolve } from './addresses.ts'
@@ -39,7 +40,8 @@ type Gate = EgressGateOptions & {
 
 const KEEP_ALIVE = { keepAlive: true, maxSockets: 32 } as const
 
-const HELLO_WITHIN_MS = 5000
+const FIRST_BYTES_WITHIN_MS = 10_000
+const TLS_HANDSHAKE = 0x16
 const SILENT_FOR_MS = 120_000
 const LONGEST_HELLO = 20_000
 
@@ -171,19 +173,35 @@ async function answerConnect(
   socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
   if (head.length > 0) socket.unshift(head)
   if (verdict.rule.tunnel) await tunnel(gate, host, Number(port), socket)
-  else terminate(gate, { scheme: 'https', host, port: Number(port) }, socket)
+  else await readInside(gate, host, Number(port), socket)
 }
 
 /** We are the host to the sandbox: every request inside is read, checked and made anew. */
-function terminate(gate: Gate, target: Target, socket: Socket): void {
+async function readInside(gate: Gate, host: string, port: number, socket: Socket): Promise<void> {
+  const first = await firstBytes(socket)
+  if (first === undefined) return void socket.destroy()
+  socket.unshift(first)
+  if (first[0] !== TLS_HANDSHAKE) {
+    // The parser reads a socket's handle itself and would miss the bytes that were put back, so it gets a stream.
+    const [outer, inner] = duplexPair()
+    socket.pipe(outer).pipe(socket)
+    socket.on('close', () => inner.destroy())
+    gate.targets.set(inner, { scheme: 'http', host, port })
+    gate.inner.emit('connection', inner)
+    return
+  }
   const tls = new TLSSocket(socket, {
     isServer: true,
-    secureContext: gate.authority.contextFor(target.host),
+    secureContext: gate.authority.contextFor(host),
     ALPNProtocols: ['http/1.1'],
   })
   tls.on('error', () => socket.destroy())
-  gate.targets.set(tls, target)
+  gate.targets.set(tls, { scheme: 'https', host, port })
   gate.inner.emit('connection', tls)
+}
+
+function firstBytes(socket: Socket): Promise<Buffer | undefined> {
+  return collect(socket, (bytes) => bytes.length > 0)
 }
 
 /** Inside, the Host must be the one that was connected to. */
@@ -191,11 +209,12 @@ function innerTarget(
   target: Target,
   request: IncomingMessage,
 ): (Target & { readonly path: string }) | undefined {
-  const named = URL.parse(`https://${request.headers.host?.toLowerCase() ?? ''}/`)
+  const { scheme, host, port } = target
+  const named = URL.parse(`${scheme}://${request.headers.host?.toLowerCase() ?? ''}/`)
   const url = request.url ?? ''
-  if (named === null || named.hostname !== target.host || Number(named.port || 443) !== target.port)
-    return undefined
-  const parsed = url.startsWith('/') ? URL.parse(`https://${named.host}${url}`) : null
+  const usualPort = scheme === 'https' ? 443 : 80
+  if (named === null || named.hostname !== host || Number(named.port || usualPort) !== port) return undefined
+  const parsed = url.startsWith('/') ? URL.parse(`${scheme}://${named.host}${url}`) : null
   return parsed ? { ...target, path: parsed.pathname + parsed.search } : undefined
 }
 
@@ -230,8 +249,12 @@ async function tunnel(gate: Gate, host: string, port: number, socket: Socket): P
   socket.on('close', () => upstream.destroy())
 }
 
-/** Collects the first bytes until they are a whole ClientHello, or cannot be one. The socket is paused afterwards. */
 function readHello(socket: Socket): Promise<Buffer | undefined> {
+  return collect(socket, (bytes) => readServerName(bytes).kind !== 'incomplete')
+}
+
+/** The first bytes, as soon as they are enough; undefined when they do not come. The socket is paused afterwards. */
+function collect(socket: Socket, areEnough: (bytes: Buffer) => boolean): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     let bytes = Buffer.alloc(0)
     const finish = (result: Buffer | undefined): void => {
@@ -242,10 +265,10 @@ function readHello(socket: Socket): Promise<Buffer | undefined> {
     const fail = (): void => finish(undefined)
     const read = (chunk: Buffer): void => {
       bytes = Buffer.concat([bytes, chunk])
-      if (readServerName(bytes).kind !== 'incomplete') finish(bytes)
+      if (areEnough(bytes)) finish(bytes)
       else if (bytes.length > LONGEST_HELLO) fail()
     }
-    const timer = setTimeout(fail, HELLO_WITHIN_MS)
+    const timer = setTimeout(fail, FIRST_BYTES_WITHIN_MS)
     socket.on('data', read).on('close', fail)
   })
 }

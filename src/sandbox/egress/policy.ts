@@ -41,13 +41,15 @@ export function decideRequest(
   return rule ? { allowed: true, rule } : { allowed: false, reason: 'path not allowed' }
 }
 
-/** CONNECT: to a rule for tunnels, or to one that we terminate ourselves and check request by request. */
+/** CONNECT: to a rule for tunnels, or to one whose requests we read and check ourselves. */
 export function decideConnect(policy: EgressPolicy, host: string, port: number): Verdict<EgressRule> {
   if (!isHostName(host)) return { allowed: false, reason: 'not a host name' }
   const rules = policy.allow.filter((rule) => hostMatches(rule.host, host))
   if (rules.length === 0) return { allowed: false, reason: 'host not allowed' }
-  const onPort = rules.filter((rule) => rule.port === port)
-  const rule = onPort.find(({ tunnel }) => tunnel) ?? onPort.find(({ tls }) => tls)
+  const onPort = rules.filter(
+    (rule) => rule.port === port || (!rule.tunnel && portMatches(rule, { scheme: 'http', host, port })),
+  )
+  const rule = onPort.find(({ tunnel }) => tunnel) ?? onPort[0]
   return rule ? { allowed: true, rule } : { allowed: false, reason: 'port or protocol not allowed' }
 }
 
