@@ -21,11 +21,15 @@ export type Rung = {
 
 const trivial: Rung = {
   name: 'trivial',
-  climb: async (text) => ({
-    kind: 'merged',
-    pieces: mergeLines(text, { indentationMatters: indentationMatters(text.path) }),
-    how: 'lines, white space, neighbouring lines and tokens',
-  }),
+  async climb(text) {
+    const notes = new Set<string>()
+    const pieces = mergeLines(text, {
+      indentationMatters: indentationMatters(text.path),
+      byTokens: languageOf(text.path) !== undefined,
+      notes,
+    })
+    return { kind: 'merged', pieces, how: ['lines', ...notes].join('; ') }
+  },
 }
 
 const structural: Rung = {

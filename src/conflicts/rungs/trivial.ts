@@ -1,98 +1,127 @@
 /**
- * What needs no knowledge of any language: lines, then inside a clash white space, neighbours and tokens.
- *
- * Each step only ever takes what is settled beyond taste: both sides' edits survive, or one side's edit is wholly
- * contained in the other's.
+ * What needs no knowledge of any language: lines, then inside a clash white space, the larger edit, neighbouring lines and
+ * tokens. Each step was measured on the regions of real histories; what people agreed with in less than three of four
+ * cases is not done (an insertion beside a changed line: 48 %; tokens across a rewritten block: 60 %).
  */
-import { diff3, type Three } from '../text/diff3.ts'
+import { diff3, type Chunk, type Three } from '../text/diff3.ts'
 import { splitLines } from '../text/lines.ts'
 import type { Piece } from '../text/pieces.ts'
+import { largerEdit } from '../text/superset.ts'
 import { tokens } from '../text/tokens.ts'
 
 export type TrivialOptions = {
   /** White space at the beginning of a line has a meaning (Python, YAML, Makefile): it is never evened out. */
   readonly indentationMatters: boolean
+  /** Edits of different words of one line go together: true for code, where the checks look after it. */
+  readonly byTokens?: boolean
   /** Lines only, as git merges: none of the finer steps. */
   readonly plain?: boolean
-  /** A try at what the steps here leave: more knowing rungs hang in here. */
-  readonly inside?: (clash: Three<string>) => readonly Piece[] | undefined
+  /** Collects what was done, in words. */
+  readonly notes?: Set<string>
 }
 
 /** Merges by lines, as git does, and tries each step on what clashes. */
 export function mergeLines(three: Three<string>, options: TrivialOptions): Piece[] {
-  const lines = {
-    base: splitLines(three.base),
-    ours: splitLines(three.ours),
-    theirs: splitLines(three.theirs),
-  }
-  const pieces: Piece[] = []
-  for (const chunk of diff3(lines)) {
-    const base = lines.base.slice(chunk.b0, chunk.b1).join('')
-    const ours = lines.ours.slice(chunk.o0, chunk.o1).join('')
-    const theirs = lines.theirs.slice(chunk.t0, chunk.t1).join('')
-    if (chunk.kind === 'clash') pieces.push(...resolveClash({ base, ours, theirs }, options))
-    else pieces.push(chunk.kind === 'theirs' ? theirs : ours)
-  }
-  return pieces
+  const lines = cutLines(three)
+  return diff3(lines).flatMap((chunk) => {
+    const part = partOf(lines, chunk)
+    if (chunk.kind !== 'clash') return [chunk.kind === 'theirs' ? part.theirs : part.ours]
+    return options.plain ? [part] : resolveClash(part, options)
+  })
 }
 
 /** The steps, in the order of their certainty. */
-function resolveClash(clash: Three<string>, options: TrivialOptions): readonly Piece[] {
-  if (options.plain) return [clash]
-  return (
-    whiteSpaceOnly(clash, options) ??
-    neighbours(clash, options) ??
-    byTokens(clash, options) ??
-    options.inside?.(clash) ?? [clash]
-  )
+export function resolveClash(clash: Three<string>, options: TrivialOptions): readonly Piece[] {
+  const whole = whiteSpaceOnly(clash, options) ?? takeLarger(clash, options)
+  if (whole !== undefined) return [whole]
+  return neighbours(clash, options) ?? byTokens(clash, options) ?? [clash]
 }
 
-/** One side differs from base only in white space: the other side's text, if that side kept the white space. */
-function whiteSpaceOnly(clash: Three<string>, { indentationMatters }: TrivialOptions): readonly Piece[] | undefined {
+/** The sides differ in white space only, or one side changed nothing else. */
+function whiteSpaceOnly(clash: Three<string>, { indentationMatters, notes }: TrivialOptions): string | undefined {
   const bare = (text: string): string =>
-    indentationMatters ? text.replaceAll(/[ \t]+$/gm, '') : text.replaceAll(/[ \t]+/g, '')
+    indentationMatters ? text.replaceAll(/[ \t]+$/gm, '').trimEnd() : text.replaceAll(/\s+/g, '')
   const [base, ours, theirs] = [bare(clash.base), bare(clash.ours), bare(clash.theirs)]
-  if (ours === theirs) return [ours === base || clash.ours !== clash.base ? clash.ours : clash.theirs]
-  return undefined
+  if (ours !== theirs && theirs !== base && ours !== base) return undefined
+  notes?.add('white space')
+  if (ours === theirs) return clash.ours
+  return theirs === base ? clash.ours : clash.theirs
 }
 
-/** Changes of neighbouring lines that share none. */
+function takeLarger(clash: Three<string>, { notes }: TrivialOptions): string | undefined {
+  const side = largerEdit(clash)
+  if (!side) return undefined
+  notes?.add(`${side} holds the other side’s edit and more`)
+  return clash[side]
+}
+
+/** Line for line, neighbours that changed on different sides. */
 function neighbours(clash: Three<string>, options: TrivialOptions): readonly Piece[] | undefined {
-  const lines = {
-    base: splitLines(clash.base),
-    ours: splitLines(clash.ours),
-    theirs: splitLines(clash.theirs),
-  }
+  const lines = cutLines(clash)
   const chunks = diff3(lines, { apart: true })
-  if (chunks.length === 1) return undefined
-  const pieces: Piece[] = []
-  for (const chunk of chunks) {
-    const base = lines.base.slice(chunk.b0, chunk.b1).join('')
-    const ours = lines.ours.slice(chunk.o0, chunk.o1).join('')
-    const theirs = lines.theirs.slice(chunk.t0, chunk.t1).join('')
-    if (chunk.kind === 'clash') {
-      const smaller = { base, ours, theirs }
-      pieces.push(...(byTokens(smaller, options) ?? options.inside?.(smaller) ?? [smaller]))
-    } else pieces.push(chunk.kind === 'theirs' ? theirs : ours)
-  }
-  return pieces
+  const isReplacement = ({ kind, b0, b1, o0, o1, t0, t1 }: Chunk): boolean =>
+    kind === 'same' || kind === 'both' || kind === 'clash' || (kind === 'ours' ? o1 - o0 : t1 - t0) === b1 - b0
+  if (chunks.length < 2 || !chunks.every(isReplacement)) return undefined
+  options.notes?.add('neighbouring lines')
+  return chunks.flatMap((chunk) => {
+    const part = partOf(lines, chunk)
+    if (chunk.kind !== 'clash') return [chunk.kind === 'theirs' ? part.theirs : part.ours]
+    const whole = whiteSpaceOnly(part, options) ?? takeLarger(part, options)
+    return whole === undefined ? (byTokens(part, options) ?? [part]) : [whole]
+  })
 }
 
-/** A token is a word, a number, a run of spaces or one other character: edits of different tokens of one line go together. */
-function byTokens(clash: Three<string>, { indentationMatters }: TrivialOptions): readonly Piece[] | undefined {
-  // Without a base there is nothing to tell an edit from a coincidence.
-  if (clash.base.trim() === '' || clash.base.length > 20_000) return undefined
-  const parts = { base: tokens(clash.base), ours: tokens(clash.ours), theirs: tokens(clash.theirs) }
-  const pieces: Piece[] = []
-  for (const chunk of diff3(parts)) {
-    const base = parts.base.slice(chunk.b0, chunk.b1).join('')
-    const ours = parts.ours.slice(chunk.o0, chunk.o1).join('')
-    const theirs = parts.theirs.slice(chunk.t0, chunk.t1).join('')
-    if (chunk.kind === 'clash') {
-      const blank = (text: string): boolean => text.trim() === ''
-      if (indentationMatters || !blank(base) || !blank(ours) || !blank(theirs)) return undefined
-      pieces.push(ours)
-    } else pieces.push(chunk.kind === 'theirs' ? theirs : ours)
+/** Where the lines correspond one to one: edits of different words, with an untouched word between them. */
+function byTokens(clash: Three<string>, options: TrivialOptions): readonly Piece[] | undefined {
+  if (!options.byTokens) return undefined
+  const lines = cutLines(clash)
+  if (lines.base.length === 0 || lines.base.length !== lines.ours.length || lines.base.length !== lines.theirs.length)
+    return undefined
+  const merged: string[] = []
+  for (const [index, base] of lines.base.entries()) {
+    const line = mergeLine({ base, ours: lines.ours[index] ?? '', theirs: lines.theirs[index] ?? '' })
+    if (line === undefined) return undefined
+    merged.push(line)
   }
-  return pieces
+  options.notes?.add('different words of a line')
+  return [merged.join('')]
+}
+
+/** A line of which a side rewrote more than this share of the words is another line. */
+const REWRITTEN = 0.3
+
+function mergeLine(line: Three<string>): string | undefined {
+  if (line.ours === line.base) return line.theirs
+  if (line.theirs === line.base || line.ours === line.theirs) return line.ours
+  const parts = { base: tokens(line.base), ours: tokens(line.ours), theirs: tokens(line.theirs) }
+  const isWord = (token: string): boolean => /[\p{L}\p{N}]/u.test(token)
+  const words = parts.base.filter(isWord).length
+  const chunks = diff3(parts)
+  const rewritten = { ours: 0, theirs: 0 }
+  let text = ''
+  for (const [index, chunk] of chunks.entries()) {
+    const { kind } = chunk
+    const part = partOf(parts, chunk)
+    if (kind === 'clash' || kind === 'both') return undefined
+    if (kind === 'same') {
+      const [before, after] = [chunks[index - 1]?.kind, chunks[index + 1]?.kind]
+      if (before && after && before !== after && !tokens(part.base).some(isWord)) return undefined
+    } else rewritten[kind] += parts.base.slice(chunk.b0, chunk.b1).filter(isWord).length
+    text += kind === 'theirs' ? part.theirs : part.ours
+  }
+  return Math.max(rewritten.ours, rewritten.theirs) > words * REWRITTEN ? undefined : text
+}
+
+const cutLines = (three: Three<string>): Three<string[]> => ({
+  base: splitLines(three.base),
+  ours: splitLines(three.ours),
+  theirs: splitLines(three.theirs),
+})
+
+function partOf(three: Three<readonly string[]>, { b0, b1, o0, o1, t0, t1 }: Chunk): Three<string> {
+  return {
+    base: three.base.slice(b0, b1).join(''),
+    ours: three.ours.slice(o0, o1).join(''),
+    theirs: three.theirs.slice(t0, t1).join(''),
+  }
 }
