@@ -10,7 +10,7 @@ const LEFT_OVER_MS = 6 * 3600_000
 const busy = new Set<string>()
 
 /** Answers at once when there is nothing to do. One at a time for each mirror in this process; git's own locks do the rest. */
-export async function tidy(place: Place, log: Log): Promise<void> {
+export async function tidy(place: Pick<Place, 'path' | 'repository'>, log: Log): Promise<void> {
   if (busy.has(place.path)) return
   busy.add(place.path)
   try {
