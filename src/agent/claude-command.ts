@@ -1,6 +1,7 @@
 /** How Claude Code is called inside the sandbox: its command line and its environment, and why each part is there. */
 import type { GuestCommand } from '#sandbox'
-import type { Task } from './task.ts'
+import { LOOPBACK_URL, throughLoopback } from './loopback-relay.ts'
+import type { ModelRoute, Task } from './task.ts'
 
 export const CLAUDE = '/opt/ff/claude'
 /** Lies in /state: it survives with the checkpoints, so that another worker can resume the session. */
@@ -31,34 +32,40 @@ const HOUSE_RULES = [
   'Do not push, do not switch branches, do not rewrite commits that were there before you. There is no network but what the sandbox allows.',
 ].join(' ')
 
-export function claudeCommand(task: Task): GuestCommand {
+export function claudeCommand(task: Task, route: ModelRoute = 'socket'): GuestCommand {
+  const argv = argvFor(task)
   return {
-    argv: [
-      CLAUDE,
-      '-p',
-      ...['--input-format', 'stream-json', '--output-format', 'stream-json'],
-      '--verbose',
-      '--include-partial-messages',
-      '--replay-user-messages',
-      task.resume === true ? '--resume' : '--session-id',
-      task.sessionId,
-      // The sandbox is the boundary, not a prompt that nobody would answer. Refused by Claude Code as root.
-      ...['--permission-mode', 'bypassPermissions'],
-      // Only the session's own folder: no hooks, env, apiKeyHelper, .mcp.json or CLAUDE.md of the repository. Without a
-      // terminal there is no trust dialog, so all of these would run unasked.
-      ...['--setting-sources', 'user'],
-      '--strict-mcp-config',
-      ...['--settings', JSON.stringify(SETTINGS)],
-      ...['--disallowedTools', DISALLOWED_TOOLS.join(',')],
-      ...['--append-system-prompt', HOUSE_RULES],
-      ...(task.maxTurns === undefined ? [] : ['--max-turns', String(task.maxTurns)]),
-      ...(task.model === undefined ? [] : ['--model', task.model]),
-    ],
+    argv: route === 'socket' ? argv : throughLoopback(MODEL_SOCKET, argv),
     // Claude Code takes longer to start than the relay of the egress gate.
     network: 'background',
     // The job's variables first: they cannot replace what keeps the agent inside its lines.
-    env: { ...task.variables, ...ENVIRONMENT, ...modelVariables(task.model) },
+    env: { ...task.variables, ...ENVIRONMENT, ...ROUTES[route], ...modelVariables(task.model) },
   }
+}
+
+function argvFor(task: Task): readonly string[] {
+  return [
+    CLAUDE,
+    '-p',
+    ...['--input-format', 'stream-json', '--output-format', 'stream-json'],
+    '--verbose',
+    '--include-partial-messages',
+    '--replay-user-messages',
+    task.resume === true ? '--resume' : '--session-id',
+    task.sessionId,
+    // The sandbox is the boundary, not a prompt that nobody would answer. Refused by Claude Code as root.
+    ...['--permission-mode', 'bypassPermissions'],
+    // Only the session's own folder: no hooks, env, apiKeyHelper, .mcp.json or CLAUDE.md of the repository. Without a
+    // terminal there is no trust dialog, so all of these would run unasked.
+    ...['--setting-sources', 'user'],
+    '--strict-mcp-config',
+    ...['--settings', JSON.stringify(SETTINGS)],
+    ...['--disallowedTools', DISALLOWED_TOOLS.join(',')],
+    ...['--append-system-prompt', HOUSE_RULES],
+    ...(task.maxTurns === undefined ? [] : ['--max-turns', String(task.maxTurns)]),
+    // One word, so that a name that begins with a dash is a name.
+    ...(task.model === undefined ? [] : [`--model=${task.model}`]),
+  ]
 }
 
 /** A job with a model of its own may call no other: its subagents and small side questions take the same. */
@@ -72,11 +79,14 @@ function modelVariables(model: string | undefined): Readonly<Record<string, stri
   }
 }
 
+const ROUTES: Readonly<Record<ModelRoute, Readonly<Record<string, string>>>> = {
+  // Claude Code speaks to the socket itself, but only with an http address: with https it would do nothing but retry.
+  socket: { ANTHROPIC_UNIX_SOCKET: MODEL_SOCKET, ANTHROPIC_BASE_URL: 'http://gateway.invalid' },
+  loopback: { ANTHROPIC_UNIX_SOCKET: '', ANTHROPIC_BASE_URL: LOOPBACK_URL },
+}
+
 const ENVIRONMENT: Readonly<Record<string, string>> = {
   CLAUDE_CONFIG_DIR,
-  // Claude Code speaks to the socket itself, but only with an http address: with https it would do nothing but retry.
-  ANTHROPIC_UNIX_SOCKET: MODEL_SOCKET,
-  ANTHROPIC_BASE_URL: 'http://gateway.invalid',
   // Every child of the agent can read this, so it must be worth nothing. The socket is the job's identity.
   ANTHROPIC_AUTH_TOKEN: 'ff-placeholder',
   ANTHROPIC_API_KEY: '',

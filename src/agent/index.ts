@@ -7,6 +7,7 @@ export type {
   AgentEvent,
   AgentFailure,
   AgentUsage,
+  ModelRoute,
   ModelUsage,
   Task,
   TaskContext,

@@ -80,6 +80,7 @@ type Run = {
   readonly watchdog?: Partial<Watchdog>
   readonly signal?: AbortSignal
   readonly onEvent?: (event: AgentEvent) => void
+  readonly modelRoute?: 'socket' | 'loopback'
 }
 
 async function run(sandbox: Sandbox, script: ScriptInput, options: Run = {}) {
@@ -93,6 +94,7 @@ async function run(sandbox: Sandbox, script: ScriptInput, options: Run = {}) {
         options.onEvent?.(event)
       },
       messages: options.messages ?? silence(),
+      ...(options.modelRoute ? { modelRoute: options.modelRoute } : {}),
       ...(options.watchdog ? { watchdog: options.watchdog } : {}),
     },
     options.signal ?? new AbortController().signal,
@@ -151,6 +153,16 @@ test('a task is done, and told as it goes', { skip }, async (t) => {
   assert.equal(await read(sandbox, 'cat hello.txt'), 'hello\n')
   assert.ok('usage' in outcome && outcome.usage && outcome.usage.estimatedNanoDollars > 0)
   assert.equal(model.requests.at(-1)?.headers.authorization, 'Bearer job-token')
+})
+
+test('the model is reached by the loopback relay as well', { skip }, async (t) => {
+  const { outcome } = await run(
+    await open(t),
+    { turns: [{ tools: [bash('true')] }, { text: 'By relay.' }] },
+    { modelRoute: 'loopback', task: { model: 'claude-sonnet-5-5' } },
+  )
+  assert.equal(outcome.kind === 'done' && outcome.summary, 'By relay.', causeOf(outcome))
+  assert.equal(JSON.parse(model.requests.at(-1)?.body ?? '{}').model, 'claude-sonnet-5-5')
 })
 
 test('T1: the sandbox holds no credential but a word that opens nothing', { skip }, async (t) => {

@@ -33,7 +33,7 @@ const RESUMED =
 async function runSession(task: Task, context: TaskContext, signal: AbortSignal): Promise<TaskOutcome> {
   if (signal.aborted) return { kind: 'cancelled' }
   const watchdog = { ...WATCHDOG, ...context.watchdog }
-  const process = await context.sandbox.start(claudeCommand(task))
+  const process = await context.sandbox.start(claudeCommand(task, context.modelRoute))
   const conversation = createConversation(process.stdin)
   const hearing = createHearing(context.onEvent, (uuid) => conversation.isSteering(uuid))
   const { facts } = hearing

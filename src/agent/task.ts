@@ -25,7 +25,12 @@ export type TaskContext = {
   /** Steering messages of people, as they come; ends with the run. */
   readonly messages: AsyncIterable<string>
   readonly watchdog?: Partial<Watchdog>
+  /** How Claude Code reaches the gate; 'socket' by default. */
+  readonly modelRoute?: ModelRoute
 }
+
+/** By its own unix socket client, which is not documented, or by a relay on the sandbox's loopback address. */
+export type ModelRoute = 'socket' | 'loopback'
 
 /** After how long the agent counts as hung. Milliseconds. */
 export type Watchdog = {
