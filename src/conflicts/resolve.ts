@@ -10,7 +10,9 @@ import type {
   RungReport,
   Versions,
 } from './conflict.ts'
-import { rungsFor, type Rung } from './ladder.ts'
+import { rungsFor } from './ladder.ts'
+import { regionsOf } from './regions.ts'
+import { mergeLines } from './rungs/trivial.ts'
 import { toText, type MergeText } from './text/encoding.ts'
 import { clashSize, settledText, withMarkers, type Piece } from './text/pieces.ts'
 
@@ -41,7 +43,8 @@ export async function resolveFile(versions: Versions, options: ResolveOptions = 
     const answer = await rung.climb(text, { operation: options.operation ?? 'merge' })
     if (answer.kind === 'declined') {
       report('stopped', answer.reason)
-      return { ...decline(versions, kind, answer.reason), rungs: reports }
+      const plain = withMarkers(mergeLines(text, { indentationMatters: true, plain: true }), options.names)
+      return { ...decline(versions, kind, answer.reason), rungs: reports, result: text.encode(plain) }
     }
     if (answer.kind === 'stopped') {
       report('stopped', answer.reason)
@@ -57,7 +60,7 @@ export async function resolveFile(versions: Versions, options: ResolveOptions = 
       result: text.encode(merged),
       rung: rung.name,
       how: answer.how,
-      regions: [],
+      regions: regionsOf(text, rung.name, answer.how),
       ...(answer.drops && { drops: answer.drops }),
     }
     const checks = (await options.check?.(candidate, versions)) ?? []
@@ -93,15 +96,16 @@ function conflicts(left: {
   options: ResolveOptions
 }): FileOutcome {
   const last = left.reports.findLast(({ outcome }) => outcome === 'rejected' || outcome === 'partial')
+  const reason = last?.reason ?? 'no rung could merge it'
   return {
     outcome: 'conflicts',
     path: left.versions.path,
     kind: left.kind,
     result: left.text.encode(withMarkers(left.best, left.options.names)),
     rungs: left.reports,
-    regions: [],
+    regions: regionsOf(left.text, undefined, reason),
     checks: left.rejected,
-    reason: last?.reason ?? 'no rung could merge it',
+    reason,
   }
 }
 
@@ -123,5 +127,3 @@ function whyDeclined(kind: ConflictKind): string | undefined {
       return undefined
   }
 }
-
-export type { Rung }

@@ -11,6 +11,8 @@ export type Stage = { readonly mode: string; readonly id: string }
 
 export type UnmergedPath = {
   readonly path: string
+  /** The path's bytes as latin1: a name that is not UTF-8 comes back as it was. */
+  readonly rawPath: string
   readonly base?: Stage
   readonly ours?: Stage
   readonly theirs?: Stage
@@ -39,14 +41,14 @@ export async function mergeTree(shadow: Shadow, ours: string, theirs: string, si
 export function parseMergeTree(output: Buffer, clean: boolean): TreeMerge {
   const records = output.toString('latin1').split('\0')
   const tree = (records.shift() ?? '').trim()
-  const unmerged = new Map<string, { path: string; base?: Stage; ours?: Stage; theirs?: Stage }>()
+  const unmerged = new Map<string, { path: string; rawPath: string; base?: Stage; ours?: Stage; theirs?: Stage }>()
   for (let record = records.shift(); record; record = records.shift()) {
     const [, mode, id, stage, rawPath] = /^(\d+) ([0-9a-f]+) ([123])\t([\s\S]+)$/.exec(record) ?? []
     if (!mode || !id || !rawPath) break
     const path = decodePath(rawPath)
-    const entry = unmerged.get(path) ?? { path }
+    const entry = unmerged.get(rawPath) ?? { path, rawPath }
     entry[stage === '1' ? 'base' : stage === '2' ? 'ours' : 'theirs'] = { mode, id }
-    unmerged.set(path, entry)
+    unmerged.set(rawPath, entry)
   }
   const messages: MergeMessage[] = []
   while (records.length > 1) {

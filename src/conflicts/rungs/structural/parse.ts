@@ -52,6 +52,14 @@ export function parse(parser: Parser, language: Language, text: string, interner
   }
 }
 
+/** Whether the grammar finds an error in the text. */
+export async function hasSyntaxErrors(language: Language, text: string): Promise<boolean> {
+  const tree = (await openParser(language)).parse(text)
+  const broken = tree?.rootNode.hasError ?? true
+  tree?.delete()
+  return broken
+}
+
 type Open = { readonly kind: string; readonly start: number; readonly end: number; readonly children: Tree[] }
 
 function convert(root: Node, text: string, grammar: LanguageGrammar, interner: Interner): Tree | undefined {

@@ -1,0 +1,27 @@
+/** The door of the conflict engine. */
+export {
+  CONFLICT_KINDS,
+  RUNGS,
+  type Candidate,
+  type Check,
+  type ConflictKind,
+  type FileOutcome,
+  type Operation,
+  type Region,
+  type RungName,
+  type RungReport,
+  type Versions,
+} from './conflict.ts'
+export { mergeFile } from './merge-file.ts'
+export { mergeCommits, type MergeCommitsRequest, type MergeReport } from './merge-commits.ts'
+export { replay, type ReplayRequest } from './replay.ts'
+export {
+  runMerge,
+  runMergeDriver,
+  runMergeFile,
+  runReplay,
+  type MergeCommand,
+  type MergeFileCommand,
+  type ReplayCommand,
+  type Terminal,
+} from './cli.ts'
