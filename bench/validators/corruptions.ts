@@ -46,7 +46,13 @@ export function seeded(text: string): Random {
 }
 
 const pick = <T>(items: readonly T[], random: Random): T | undefined => items[Math.floor(random() * items.length)]
-const squeeze = (line: string): string => line.replaceAll(/\s+/g, '')
+/** What a line does: white space, the kind of quotes, trailing comments and separators do nothing. */
+const squeeze = (line: string): string =>
+  line
+    .replace(/\s(\/\/|#)\s.*$/, '')
+    .replaceAll(/\s+/g, '')
+    .replaceAll(/['`]/g, '"')
+    .replace(/[,;\\]+$/, '')
 const extension = (sample: Sample): string => /\.([a-z]+)$/i.exec(sample.path)?.[1]?.toLowerCase() ?? ''
 const family = (sample: Sample): string | undefined => FAMILY[extension(sample)]
 
@@ -76,7 +82,7 @@ function dropEdit(sample: Sample, side: 'ours' | 'theirs', random: Random): stri
   const [baseN, mineN, humanN] = [number(base), number(mine), number(human)]
   const fromBase = diff(baseN, mineN)
   const toHuman = diff(mineN, humanN)
-  const [baseSet, otherSet] = [new Set(base.map(squeeze)), new Set(other.map(squeeze))]
+  const [baseSet, otherSet, humanSet] = [base, other, human].map((lines) => new Set(lines.map(squeeze))) as [Set<string>, Set<string>, Set<string>]
   const edits = []
   for (let b = 0, m = 0; b < base.length || m < mine.length; ) {
     if (b < base.length && fromBase[b] === m) {
@@ -91,12 +97,23 @@ function dropEdit(sample: Sample, side: 'ours' | 'theirs', random: Random): stri
   }
   const kept = edits.flatMap((edit) => {
     const added = mine.slice(edit.m0, edit.m1).filter((line) => says(line) && !baseSet.has(squeeze(line)))
-    // An edit that only removes is kept when what it removed is absent; both sides' common edits are nobody's to drop.
-    if (added.length === 0 || added.every((line) => otherSet.has(squeeze(line)))) return []
+    // Both sides' common edits are nobody's to drop.
+    if (added.length > 0 && added.every((line) => otherSet.has(squeeze(line)))) return []
+    if (edit.m0 === edit.m1) {
+      // An edit that only removes was kept when nothing of it is there and its neighbours are.
+      const removed = base.slice(edit.b0, edit.b1).filter(says)
+      const [above, below] = [toHuman[edit.m0 - 1] ?? -1, toHuman[edit.m0] ?? -1]
+      const isKept = removed.length > 0 && above >= 0 && below === above + 1 && removed.every((line) => !humanSet.has(squeeze(line)) && otherSet.has(squeeze(line)))
+      return isKept ? [{ at: below, length: 0, back: base.slice(edit.b0, edit.b1) }] : []
+    }
+    if (added.length === 0) return []
     const places = Array.from({ length: edit.m1 - edit.m0 }, (_, i) => toHuman[edit.m0 + i] ?? -1)
     const [first = -1] = places
     if (first < 0 || places.some((place, i) => place !== first + i)) return []
-    return [{ at: first, length: places.length, back: base.slice(edit.b0, edit.b1) }]
+    const back = base.slice(edit.b0, edit.b1)
+    // Undoing a new line break loses nothing.
+    const words = (lines: readonly string[]): string => squeeze(lines.filter(says).map(squeeze).join('')).replaceAll(/[,()]/g, '')
+    return words(back) === words(mine.slice(edit.m0, edit.m1)) ? [] : [{ at: first, length: places.length, back }]
   })
   const chosen = pick(kept, random)
   if (!chosen) return undefined

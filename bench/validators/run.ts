@@ -12,6 +12,7 @@ import { parseArgs, promisify } from 'node:util'
 import { checkCandidate, closeParsers } from '../../src/conflicts/checks/index.ts'
 import type { CheckOptions, CheckReport, TreeReader } from '../../src/conflicts/checks/index.ts'
 import type { Sample } from './collect.ts'
+import { declaredDrops } from './declared.ts'
 import { CORRUPTIONS, seeded } from './corruptions.ts'
 
 const { values, positionals } = parseArgs({
@@ -19,9 +20,11 @@ const { values, positionals } = parseArgs({
   options: {
     set: { type: 'string', default: 'held-out' },
     'per-repository': { type: 'string', default: '150' },
+    'only-repository': { type: 'string' },
     missed: { type: 'string', default: '0' },
     rejected: { type: 'string', default: '0' },
     only: { type: 'string' },
+    undeclared: { type: 'boolean', default: false },
     strict: { type: 'boolean', default: false },
   },
 })
@@ -29,7 +32,7 @@ const [corpus] = positionals
 if (corpus === undefined) throw new Error('usage: run.ts CORPUS [--set held-out|tuning]')
 
 /** Copied or generated wholesale: nobody resolves those line by line. */
-const COPIED = /(^|\/)(vendor|Godeps|node_modules|third_party|_workspace|dist)\//
+const COPIED = /(^|\/)(vendor|Godeps|node_modules|third_party|_workspace|dist|__snapshots__)\/|(^|\/)([\w.-]*[.-]lock(\.json|\.yaml)?|go\.sum)$|\.(snap|pb\.go|pb\.gw\.go|min\.js)$/
 const git = promisify(execFile)
 const places = existsSync(join(corpus, 'repositories.json'))
   ? (JSON.parse(readFileSync(join(corpus, 'repositories.json'), 'utf8')) as Record<string, string>)
@@ -115,7 +118,13 @@ function check(sample: Sample, result: string): Promise<readonly CheckReport[]> 
     ...(values.strict && { ownLines: 'blocked' as const }),
   }
   return checkCandidate(
-    { result: Buffer.from(result), rung: 'claude', how: 'as committed by people', regions: [] },
+    {
+      result: Buffer.from(result),
+      rung: 'claude',
+      how: 'as committed by people',
+      regions: [],
+      ...(!values.undeclared && { drops: declaredDrops(sample) }),
+    },
     {
       base: Buffer.from(sample.base ?? ''),
       ours: Buffer.from(sample.ours),

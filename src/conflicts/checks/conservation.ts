@@ -10,6 +10,7 @@
  *   adapted    rewritten with the words that the other side's change brought in (a rename that arrived from there)
  *   chosen     both sides changed the same lines and one of the two changes is there
  */
+import type { Drop } from '../conflict.ts'
 import type { Chunk } from '../text/diff3.ts'
 import type { Finding } from './finding.ts'
 import { quote } from './finding.ts'
@@ -25,10 +26,12 @@ export type ConservationContext = {
   readonly whole?: Side
   /** Lines of nobody's outside clashes: a machine's rung never has reason to write them; people and models adapt what a side wrote. */
   readonly ownLines: 'blocked' | 'noted'
-  /** Texts that the rung says it left out on purpose. */
-  readonly drops: readonly string[]
+  /** What the rung says it left out on purpose. */
+  readonly drops: readonly Drop[]
 }
 
+/** From here on two lines count as two wordings of one thing. Anything from 0.3 to 0.6 measures nearly the same. */
+const ALIKE = 0.5
 type Counts = ReadonlyMap<string, number>
 
 type Ledger = {
@@ -41,11 +44,15 @@ type Ledger = {
   readonly result: Counts
   /** Statements that the result must hold: those outside clashes. */
   readonly due: Counts
-  /** Statements that either side shows inside clashes. */
+  /** Statements that the sides show inside clashes, and those that the result holds there. */
   readonly open: Counts
+  readonly openMost: Counts
+  readonly settled: Counts
   /** Words that stand in a side's added lines and nowhere in the base. */
   readonly brought: ReadonlySet<string>
   readonly names: ReadonlyMap<string, number>
+  /** Statements that the rung says it left out, by side. */
+  readonly dropped: Readonly<Record<Side, ReadonlySet<string>>>
 }
 
 export function conservation(four: FourWay, context: ConservationContext): readonly Finding[] {
@@ -74,10 +81,16 @@ function openLedger(four: FourWay, context: ConservationContext): Ledger {
   }
   const due = new Map<string, number>()
   const open = new Map<string, number>()
+  const oursOpen = new Map<string, number>()
+  const theirsOpen = new Map<string, number>()
   const added: string[] = []
   for (const chunk of four.chunks) {
     const [ours, theirs] = [four.ours.slice(chunk.o0, chunk.o1), four.theirs.slice(chunk.t0, chunk.t1)]
-    if (chunk.kind === 'clash') count([...ours, ...theirs], open)
+    if (chunk.kind === 'clash') {
+      count([...ours, ...theirs], open)
+      count(ours, oursOpen)
+      count(theirs, theirsOpen)
+    }
     else count(chunk.kind === 'theirs' ? theirs : ours, due)
     if (chunk.kind !== 'same') added.push(...ours, ...theirs)
   }
@@ -92,8 +105,11 @@ function openLedger(four: FourWay, context: ConservationContext): Ledger {
     result: count(four.result),
     due,
     open,
+    openMost: new Map([...open.keys()].map((key) => [key, Math.max(oursOpen.get(key) ?? 0, theirsOpen.get(key) ?? 0)])),
+    settled: count([...four.resolved.values()].flat().map((index) => four.result[index] ?? '')),
     brought: new Set(wordsOf(added.join('\n')).filter((word) => !baseWords.has(word))),
     names: tally(namesOf(four.result.join('\n'))),
+    dropped: { ours: droppedOf(context.drops, 'ours'), theirs: droppedOf(context.drops, 'theirs') },
   }
 }
 
@@ -116,7 +132,7 @@ function ofDeparture(ledger: Ledger, departure: Departure): readonly Finding[] {
   const { four } = ledger
   const come = departure.come.map((index) => four.result[index] ?? '')
   const lost = departure.gone.filter(
-    ({ line }) => ledger.isStatement(line) && at(ledger.result, line) < at(ledger.due, line),
+    ({ line }) => ledger.isStatement(line) && available(ledger, line) < at(ledger.due, line),
   )
   const extra = come.filter(
     (line) =>
@@ -138,10 +154,18 @@ function ofDeparture(ledger: Ledger, departure: Departure): readonly Finding[] {
     (text) => at(ledger.base, text) > 0 && at(ledger.base, text) >= at(ledger.result, text),
   )
   if (returned.length > 0 && lost.length === 0 && !ledger.context.whole)
-    return [blocks('returned', `${quote(returned[0] ?? '')} was removed by a side and is back`, line)]
+    return returned.every((text) => isUsedImport(ledger, text))
+      ? [note('kept-import', `${quote(returned[0] ?? '')} was removed by a side and is still needed`, line)]
+      : [blocks('returned', `${quote(returned[0] ?? '')} was removed by a side and is back`, line)]
+  const { chosen } = departure
+  const gaveWay = (one: Departure['gone'][number]): boolean =>
+    chosen !== undefined &&
+    one.kind === (chosen.side === 'ours' ? 'theirs' : 'ours') &&
+    chosen.added.some((text) => likeness(text, one.line) >= ALIKE)
   const unexplained = lost.filter(
     (one) =>
-      !isExplained(ledger, one.line) &&
+      !gaveWay(one) &&
+      !isExplained(ledger, one.line, one.kind) &&
       !isUnusedImport(ledger, one.line) &&
       !(one.kind === loser && ledger.context.whole),
   )
@@ -155,7 +179,7 @@ function ofDeparture(ledger: Ledger, departure: Departure): readonly Finding[] {
         ),
       ]
     const isUndone = departure.undoneTo.some((text) => ledger.isStatement(text) && come.includes(text))
-    if (ledger.context.prose && !isUndone && likeness(goneText, come.join('\n')) >= 0.4)
+    if (ledger.context.prose && !isUndone && unexplained.every((one) => one.kind !== 'same' && come.some((text) => likeness(text, one.line) >= 0.6)))
       return [note('reworded', `${quote(unexplained[0]?.line ?? '')} was worded anew`, line)]
     if (
       ledger.context.ownLines === 'noted' &&
@@ -195,6 +219,12 @@ function ofDeparture(ledger: Ledger, departure: Departure): readonly Finding[] {
   return []
 }
 
+/** How often the result holds a statement, copies that answer to a clash left out. */
+function available(ledger: Ledger, line: string): number {
+  const settled = at(ledger.settled, line)
+  return at(ledger.result, line) - Math.min(settled, at(ledger.openMost, line))
+}
+
 /** In none of the three versions. */
 function isForeign(ledger: Ledger, line: string): boolean {
   return at(ledger.base, line) + at(ledger.ours, line) + at(ledger.theirs, line) === 0
@@ -206,15 +236,23 @@ function sameWords(ledger: Ledger, before: readonly string[], after: readonly st
     lines
       .filter((line) => ledger.isStatement(line))
       .join('')
+      // An empty pair of brackets is a call, others may come with a line break.
+      .replaceAll(/\(\s*\)/g, '\u0001')
       .replaceAll(/[\s,;()\\]+/g, '')
       .replaceAll(/['`]/g, '"')
   return bare(before) === bare(after)
 }
 
-function isExplained(ledger: Ledger, line: string): boolean {
+function droppedOf(drops: readonly Drop[], side: Side): ReadonlySet<string> {
+  return new Set(
+    drops.flatMap((drop) => (drop.side === side ? drop.what.split(/\r?\n/).map(canonical).filter(Boolean) : [])),
+  )
+}
+
+/** The rung said so, side by side and statement by statement; or it is a marker that somebody had committed. */
+function isExplained(ledger: Ledger, line: string, kind: Chunk['kind']): boolean {
   if (/^(<{7}|>{7}|\|{7}|={7})(\s|$)/.test(line)) return true
-  const bare = squeeze(line)
-  return ledger.context.drops.some((drop) => squeeze(drop).includes(bare))
+  return (kind === 'ours' || kind === 'theirs') && ledger.dropped[kind].has(canonical(line))
 }
 
 const IMPORT =
@@ -261,9 +299,14 @@ function isAdapted(ledger: Ledger, before: string, after: string): boolean {
   return fresh.length > 0 && fresh.every((word) => ledger.brought.has(word)) && likeness(before, after) >= 0.4
 }
 
-/** Dice's measure over words, 0 to 1. */
+/** Dice's measure over words, 0 to 1. Lines that declare, import or set different things are not alike, however similar. */
 export function likeness(a: string, b: string): number {
-  const [wordsA, wordsB] = [wordsOf(a), wordsOf(b)]
+  const [thingA, thingB] = [thingOf(a), thingOf(b)]
+  if (thingA !== undefined && thingB !== undefined && thingA !== thingB) return 0
+  const [wordsA, wordsB] = [a, b].map((text) => wordsOf(text).filter((word) => /[\p{L}\p{N}]/u.test(word))) as [
+    string[],
+    string[],
+  ]
   const counts = tally(wordsA)
   let common = 0
   for (const word of wordsB) {
@@ -274,6 +317,29 @@ export function likeness(a: string, b: string): number {
     }
   }
   return wordsA.length + wordsB.length === 0 ? 1 : (2 * common) / (wordsA.length + wordsB.length)
+}
+
+const THINGS: readonly RegExp[] = [
+  /^\s*(?:export\s+)?(?:default\s+)?(?:async\s+)?(?:def|function\*?|class|interface|enum|type|struct|func)\s+(?:\([^)]*\)\s*)?([\w$]+)/,
+  /^\s*(?:(?:public|private|protected|static|final|abstract|synchronized|default)\s+)+[\w<>[\],.? ]*?\s([\w$]+)\s*\(/,
+  /^\s*import\s+(?:static\s+)?[\w.]+\.([\w*]+)\s*;/,
+  /^\s*(?:[\w.]+\s+)?"(?:[\w.@-]+\/)*([\w.@-]+)"$/,
+  /^\s*(?:const|let|var)\s+([\w$]+)\s*=\s*require\(/,
+  /^\s*import\s+([\w$]+)/,
+  /^\s*from\s+\S+\s+import\s+(\w+)$/,
+  /^\s*"([^"]+)"\s*:/,
+  /^\s*(?:require\s+)?([\w-]+(?:\.[\w-]+)+\/\S+)\s+v\d/,
+  /^\s*\.\. _([^:]+):/,
+  /^\s*["']?([A-Za-z][\w.-]*)(?:\[[\w,]*\])?\s*[<>=!~]=\s*\d/,
+]
+
+/** What the line names, where it names one thing. */
+function thingOf(line: string): string | undefined {
+  for (const pattern of THINGS) {
+    const name = pattern.exec(line)?.[1]
+    if (name !== undefined) return name
+  }
+  return undefined
 }
 
 type SideChange = {
@@ -288,53 +354,46 @@ function ofClash(ledger: Ledger, index: number): readonly Finding[] {
   const chunk = four.chunks[index]
   if (!chunk) return []
   const base = statements(ledger, four.base.slice(chunk.b0, chunk.b1))
-  const resolved = (four.resolved.get(index) ?? []).map((line) => four.result[line] ?? '')
+  const resolved = statements(
+    ledger,
+    (four.resolved.get(index) ?? []).map((line) => four.result[line] ?? ''),
+  )
   const sides = [sideChange(ledger, 'ours', base, chunk), sideChange(ledger, 'theirs', base, chunk)] as const
   const line = (four.resolved.get(index)?.[0] ?? 0) + 1
-  const held = new Set(resolved.map(squeeze))
-  const novel = resolved.filter((text) => ledger.isStatement(text) && isForeign(ledger, text))
-  const findings: Finding[] = []
-  const both = base.filter(
-    (text) => sides.every((side) => side.removed.includes(text)) && held.has(squeeze(text)),
+  const held = new Set(resolved.map(canonical))
+  const novel = resolved.filter((text) => isForeign(ledger, text))
+  const [ours, theirs] = sides
+  const returned = base.filter(
+    (text) =>
+      held.has(canonical(text)) &&
+      sides.every((side) => side.removed.includes(text)) &&
+      at(ledger.result, text) > Math.max(at(ledger.ours, text), at(ledger.theirs, text)),
   )
-  const bothCount = both.filter(
-    (text) => at(ledger.result, text) > Math.max(at(ledger.ours, text), at(ledger.theirs, text)),
-  )
-  if (bothCount.length > 0)
-    findings.push(
-      blocks('returned', `${quote(bothCount[0] ?? '')} was removed by both sides and is back`, line),
-    )
-  else if (
-    novel.length === 0 &&
-    sides.every((side) => side.added.length > 0 && side.dropped.length === side.added.length)
-  )
-    findings.push(blocks('lost', `neither side's change is there: ${quote(sides[0].added[0] ?? '')}`, line))
-  for (const side of sides) {
-    if (ledger.context.whole && side.side !== ledger.context.whole) continue
-    const other = sides[side.side === 'ours' ? 1 : 0]
-    const unexplained = side.dropped.filter(
-      (text) =>
-        !isExplained(ledger, text) &&
-        !isUnusedImport(ledger, text) &&
-        !resolved.some((kept) => likeness(kept, text) >= 0.5),
-    )
-    if (unexplained.length === 0) continue
+  if (returned.length > 0)
+    return [blocks('returned', `${quote(returned[0] ?? '')} was removed by both sides and is back`, line)]
+  const isBare = (side: SideChange): boolean => side.added.length > 0 && side.dropped.length === side.added.length
+  if (novel.length === 0 && isBare(ours) && isBare(theirs))
+    return [blocks('lost', `neither side's change is there: ${quote(ours.added[0] ?? '')}`, line)]
+  return sides.flatMap((side) => {
+    if (ledger.context.whole && side.side !== ledger.context.whole) return []
+    const other = side === ours ? theirs : ours
+    // What may have taken its place: lines that the other side added here, and lines of nobody's; each for one line only.
+    const replacements = [...other.added.filter((text) => held.has(canonical(text))), ...novel]
+    const unexplained = side.dropped.filter((text) => {
+      if (isExplained(ledger, text, side.side) || isUnusedImport(ledger, text)) return false
+      const by = replacements.findIndex((kept) => likeness(kept, text) >= 0.6)
+      if (by >= 0) replacements.splice(by, 1)
+      return by < 0
+    })
+    const [first] = unexplained
+    if (first === undefined) return []
     const competes = side.removed.some((text) => other.removed.includes(text))
-    findings.push(
-      competes || novel.length > 0
-        ? note(
-            'chosen',
-            `${quote(unexplained[0] ?? '')} of ${side.side} gave way to the other side's change`,
-            line,
-          )
-        : blocks(
-            'lost-addition',
-            `${quote(unexplained[0] ?? '')}, added by ${side.side}, is gone and nothing took its place`,
-            line,
-          ),
-    )
-  }
-  return findings
+    return [
+      !ledger.context.prose && (competes || novel.length > 0)
+        ? note('chosen', `${quote(first)} of ${side.side} gave way to the other side's change`, line)
+        : blocks('lost-addition', `${quote(first)}, added by ${side.side}, is gone and nothing took its place`, line),
+    ]
+  })
 }
 
 function statements(ledger: Ledger, lines: readonly string[]): readonly string[] {
@@ -347,14 +406,17 @@ function sideChange(ledger: Ledger, side: Side, base: readonly string[], chunk: 
     ledger,
     side === 'ours' ? four.ours.slice(chunk.o0, chunk.o1) : four.theirs.slice(chunk.t0, chunk.t1),
   )
-  const baseSet = new Set(base.map(squeeze))
-  const sideSet = new Set(lines.map(squeeze))
-  const added = lines.filter((line) => !baseSet.has(squeeze(line)))
+  const baseSet = new Set(base.map(canonical))
+  const sideSet = new Set(lines.map(canonical))
+  const added = lines.filter((line) => !baseSet.has(canonical(line)))
+  const copies = tally(lines.map(canonical))
   return {
     side,
     added,
-    removed: base.filter((line) => !sideSet.has(squeeze(line))),
-    dropped: added.filter((line) => at(ledger.result, line) === 0),
+    removed: base.filter((line) => !sideSet.has(canonical(line))),
+    dropped: added.filter(
+      (line) => at(ledger.result, line) < at(ledger.due, line) + (copies.get(canonical(line)) ?? 0),
+    ),
   }
 }
 

@@ -40,6 +40,8 @@ export type Departure = {
   readonly come: readonly number[]
   /** The base's lines of the chunks that lost lines, where one side had changed them: what an undone change looks like. */
   readonly undoneTo: readonly string[]
+  /** Where lines are gone next to changes of the other side, and the result shows exactly one side there: that side, and what it added. */
+  readonly chosen?: { readonly side: Side; readonly added: readonly string[] }
   /** It touches a clash. */
   readonly besideClash: boolean
   /** Where it is in the result, from 0. */
@@ -54,7 +56,8 @@ export function lineUp(texts: FourTexts): FourWay {
   ]
   const base = texts.base === null ? shared(ours, theirs) : linesOf(texts.base)
   const three = { base, ours, theirs }
-  const chunks = diff3(three)
+  // Changes that only touch are kept apart: each of them can be held, so each of them is due.
+  const chunks = diff3(three, { apart: true })
   return { ...three, result, chunks, ...place(three, chunks, result), novel: novelLines(result, three) }
 }
 
@@ -93,6 +96,7 @@ function place(
   const resolved = new Map<number, number[]>()
   chunks.forEach((chunk, index) => chunk.kind === 'clash' && resolved.set(index, []))
   const departures: Departure[] = []
+  const resultText = `\n${result.join('\n')}\n`
   let at = 0
   let to = 0
   while (at < expected.length || to < result.length) {
@@ -111,7 +115,7 @@ function place(
       const kind = chunks[owner[from + i] ?? -1]?.kind
       return kind && kind !== 'clash' ? [{ line, kind }] : []
     })
-    if (gone.length > 0 || (clash === undefined && come.length > 0))
+    if (gone.length > 0 || come.length > 0)
       departures.push({
         gone,
         come,
@@ -119,12 +123,39 @@ function place(
           const chunk = chunks[index]
           return chunk && chunk.kind !== 'same' ? three.base.slice(chunk.b0, chunk.b1) : []
         }),
+        ...chosenAt(three, chunks, owners.filter((index) => chunks[index]?.kind !== 'same'), resultText),
         besideClash: clash !== undefined,
         at: to,
       })
     to = end
   }
   return { resolved, departures }
+}
+
+/** Git joins changes that touch into one conflict, and people take one side of it. */
+function chosenAt(
+  three: Three<readonly string[]>,
+  chunks: readonly Chunk[],
+  changed: readonly number[],
+  result: string,
+): Pick<Departure, 'chosen'> {
+  const [first] = changed
+  if (first === undefined) return {}
+  let from = first
+  let to = changed.at(-1) ?? first
+  while (from > 0 && chunks[from - 1]?.kind !== 'same') from--
+  while (to + 1 < chunks.length && chunks[to + 1]?.kind !== 'same') to++
+  const [head, tail] = [chunks[from], chunks[to]]
+  if (!head || !tail || from === to) return {}
+  const base = new Set(three.base.slice(head.b0, tail.b1))
+  for (const side of ['ours', 'theirs'] as const) {
+    const [start, end] = side === 'ours' ? [head.o0, tail.o1] : [head.t0, tail.t1]
+    const shown = three[side].slice(Math.max(0, start - 1), end + 1)
+    if (!result.includes(`\n${shown.join('\n')}\n`)) continue
+    const added = three[side].slice(start, end).filter((line) => !base.has(line))
+    if (added.length > 0 || end - start < tail.b1 - head.b0) return { chosen: { side, added } }
+  }
+  return {}
 }
 
 function novelLines(result: readonly string[], three: Three<readonly string[]>): readonly number[] {

@@ -76,12 +76,15 @@ async function looseNames(subject: Subject): Promise<readonly Finding[]> {
   const kept = new Set(four.result)
   for (const line of new Set([...four.ours, ...four.theirs])) {
     if (kept.has(line)) continue
+    const isImport = language === 'go' && /^\s*(\w+\s+)?"/.test(line)
     for (const name of boundBy(line, language)) {
       if (done.has(name) || binds(texts.result, name)) continue
       done.add(name)
       const at = four.result.findIndex((one) => usesBare(one, name))
       if (at < 0 || !bothSidesBind(subject, name)) continue
-      findings.push(await loose(subject, name, at + 1))
+      // Go's imports are the file's own: no neighbour brings them in.
+      if (isImport) findings.push(blocks('undefined-name', `${quote(name)} is used and no longer imported`, at + 1))
+      else findings.push(await loose(subject, name, at + 1))
     }
   }
   return findings.filter(({ rule }) => rule !== 'defined')

@@ -26,7 +26,7 @@ export async function checkSemantics(subject: Subject): Promise<SemanticsReport>
       language: subject.language,
       prose: subject.isProse,
       ownLines: options.ownLines ?? (DETERMINISTIC.has(candidate.rung) ? 'blocked' : 'noted'),
-      drops: (candidate.drops ?? []).map(({ what }) => what),
+      drops: candidate.drops ?? [],
       ...(options.whole && { whole: options.whole }),
     }),
     ...(await checkNames(subject)),
