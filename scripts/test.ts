@@ -80,12 +80,28 @@ function kindOf(file: string): Kind {
 }
 
 async function runFiles(kind: Kind, paths: readonly string[]): Promise<void> {
-  const { timeoutMs, concurrency } = KINDS[kind]
-  const coverage = flags.coverage === true && kind === 'unit'
+  // Coverage is of all files together; otherwise each file is a run of its own, so that one that hangs can be ended.
+  if (flags.coverage === true && kind === 'unit') return runTogether(paths, KINDS.unit, true)
+  const waiting = [...paths]
+  const takeNext = async (): Promise<void> => {
+    for (let path = waiting.shift(); path !== undefined; path = waiting.shift())
+      await runTogether([path], KINDS[kind], false)
+  }
+  await Promise.all(Array.from({ length: KINDS[kind].concurrency }, takeNext))
+}
+
+async function runTogether(
+  paths: readonly string[],
+  { timeoutMs, concurrency }: (typeof KINDS)[Kind],
+  coverage: boolean,
+): Promise<void> {
+  const tooLong = new AbortController()
+  const timer = setTimeout(() => tooLong.abort(), timeoutMs * paths.length)
   const stream = run({
     files: paths.map((path) => join(root, path)),
     concurrency,
     timeout: timeoutMs,
+    signal: tooLong.signal,
     ...(coverage && {
       coverage: true,
       coverageIncludeGlobs: ['src/**/*.ts'],
@@ -99,6 +115,8 @@ async function runFiles(kind: Kind, paths: readonly string[]): Promise<void> {
   })
   stream.on('test:fail', ({ name, file, todo, details }) => {
     if (todo !== undefined) return countSkip(name, file, String(todo))
+    // Ended by us below, and counted there.
+    if (tooLong.signal.aborted) return
     // A suite fails with the tests inside it, which are counted themselves.
     if (details.type === 'suite' && details.error.cause !== undefined && isSubtestFailure(details.error))
       return
@@ -124,6 +142,8 @@ async function runFiles(kind: Kind, paths: readonly string[]): Promise<void> {
   stream.once('end', resolve)
   stream.once('error', reject)
   await promise
+  clearTimeout(timer)
+  if (tooLong.signal.aborted) fail(paths.join(' '), `did not end within ${timeoutMs / 1000} s`)
 }
 
 function countSkip(name: string, file: string | undefined, reason: string): void {
