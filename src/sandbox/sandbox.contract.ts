@@ -9,6 +9,7 @@ import { exchangeBehaves } from './contract/exchange.contract.ts'
 import { isolationHolds } from './contract/isolation.contract.ts'
 import { lifetimeEnds } from './contract/lifetime.contract.ts'
 import { limitsHold } from './contract/limits.contract.ts'
+import { layersBehave } from './contract/layers.contract.ts'
 import { createBench, type CreateSandboxes } from './contract/bench.ts'
 
 export function sandboxesBehave(technology: 'bubblewrap' | 'none', create: CreateSandboxes): void {
@@ -17,6 +18,7 @@ export function sandboxesBehave(technology: 'bubblewrap' | 'none', create: Creat
     for (const part of [
       commandsBehave,
       exchangeBehaves,
+      layersBehave,
       lifetimeEnds,
       isolationHolds,
       limitsHold,

@@ -15,6 +15,8 @@ export type GuestView = {
   readonly inbox: string
   readonly outbox: string
   readonly toolchains: readonly string[]
+  /** Shown writable at /exchange/layer while a layer is saved. */
+  readonly layer?: string
   readonly environment: Readonly<Record<string, string>>
   readonly cwd: string
   readonly memoryBytes: number
@@ -62,6 +64,7 @@ export function bubblewrapArguments(view: GuestView): readonly string[] {
     ...['--perms', '0755', '--dir', '/exchange'],
     ...['--ro-bind', view.inbox, '/exchange/in', '--bind', view.outbox, '/exchange/out'],
     ...Object.entries(view.ownFiles).flatMap(([guest, host]) => ['--ro-bind', host, guest]),
+    ...(view.layer === undefined ? [] : ['--bind', view.layer, '/exchange/layer']),
     ...view.toolchains.flatMap((path) => ['--ro-bind', path, path]),
     ...['--chdir', view.cwd, '--remount-ro', '/'],
     ...['--seccomp', String(SECCOMP_FD), '--json-status-fd', String(STATUS_FD)],

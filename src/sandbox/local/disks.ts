@@ -8,7 +8,7 @@
  * sandbox directory, mounted and empty, and becomes HOME/sandboxes/ID by one rename (a mount moves with the directory
  * above it).
  */
-import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sleep } from '#lib/clock.ts'
@@ -103,7 +103,8 @@ export async function createDisks(layout: Layout): Promise<Disks> {
     },
     [Symbol.asyncDispose]: async () => {
       closing.abort()
-      await Promise.all(pending)
+      // Whoever discarded a sandbox heard of its failure; the others are removed all the same.
+      await Promise.allSettled(pending)
       for (const { directory } of ready.splice(0)) await remove(directory)
     },
   }
@@ -131,10 +132,7 @@ async function makeDirectory(directory: string, image: DiskSize | undefined): Pr
 }
 
 async function removeDirectory(directory: string): Promise<void> {
-  for (const name of ['workspace', 'cache', 'disk']) {
-    const path = join(directory, name)
-    if (isMountPoint(path)) await unmount(path)
-  }
+  for (const path of mountsBelow(directory)) await unmount(path)
   // Never deeper than our own file system: an umount that failed has thrown above.
   await rm(directory, { recursive: true, force: true, maxRetries: 3 })
 }
@@ -151,12 +149,16 @@ async function unmount(path: string): Promise<void> {
   await runProgram('umount', ['--lazy', path])
 }
 
-function isMountPoint(path: string): boolean {
-  try {
-    return statSync(path).dev !== statSync(join(path, '..')).dev
-  } catch {
-    return false
-  }
+/** The last mounted first. The kernel writes odd characters of a path as octal numbers. */
+function mountsBelow(directory: string): readonly string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .map((path) =>
+      path.replaceAll(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
+    )
+    .filter((path) => path.startsWith(`${directory}/`))
+    .toReversed()
 }
 
 /** Tried once at start, because what a container permits cannot be read anywhere. */

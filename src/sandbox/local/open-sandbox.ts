@@ -14,6 +14,7 @@ import type { Disks } from './disks.ts'
 import { guestEnvironment } from './environment.ts'
 import { createGateServer, openGates } from './gates.ts'
 import { launchGuest } from './launch.ts'
+import { restoreLayer, saveLayer, type LayerPlaces } from './layers.ts'
 import { isSandboxId, writeOwnerRecord, type Layout } from './layout.ts'
 import { PROXY_ENVIRONMENT, wantsNetwork, withRelay } from './network.ts'
 import type { Pipes } from './pipes.ts'
@@ -75,6 +76,9 @@ export async function openSandbox(
     mkdirSync(join(disk, name), { mode: 0o755 })
     if (slot !== undefined) chownSync(join(disk, name), slot, slot)
   }
+  const places = spec.layer
+    ? await restoreLayer(spec.layer, directory, slot)
+    : { workspace: join(disk, 'workspace'), cache: join(disk, 'cache') }
   const cgroup = host.cgroups.create(spec.id, spec.limits)
   stack.defer(async () => {
     await cgroup.kill()
@@ -110,14 +114,21 @@ export async function openSandbox(
     void watchDisk(disk, spec.limits, onFull, watching.signal)
   }
 
-  const start = async (command: GuestCommand, stdin: boolean): Promise<GuestProcess> => {
+  const start = async (
+    command: GuestCommand,
+    { stdin, layer }: { readonly stdin: boolean; readonly layer?: string },
+  ): Promise<GuestProcess> => {
     if (closing) throw new Error(`the sandbox ${spec.id} is closed`)
     if (full) throw new Error(`the disk of the sandbox ${spec.id} is full: ${full}`)
     const network = wantsNetwork(command, spec.egress)
     const oomKillsBefore = cgroup.oomKills()
     const guest = await launchGuest({
       prefix: launchPrefix(spec.limits, slot),
-      options: bubblewrapArguments(viewOf(host, spec, command, network)),
+      options: bubblewrapArguments({
+        ...viewOf(host, spec, command, network),
+        ...places,
+        ...(layer === undefined ? {} : { layer }),
+      }),
       argv: [...guestPrefix(host, spec), ...(network ? withRelay(command) : command.argv)],
       stdin,
       pipes: host.pipes,
@@ -135,11 +146,17 @@ export async function openSandbox(
 
   return {
     id: spec.id,
-    start: (command) => start(command, true),
-    run: async (command, options) => runGuest(await start(command, false), options),
+    start: (command) => start(command, { stdin: true }),
+    run: async (command, options) => runGuest(await start(command, { stdin: false }), options),
     put: (hostFile, name) => putFile(hostFile, join(directory, 'in'), name),
     take: (name, hostFile, maxBytes) => takeFile(join(disk, 'out'), name, hostFile, maxBytes),
-    saveLayer: () => Promise.reject(new Error('layers are not built yet')),
+    saveLayer: (hostPath) =>
+      saveLayer(directory, slot, hostPath, async (target, argv) => {
+        const guest = await start({ argv, network: false }, { stdin: false, layer: target })
+        const { exitCode, stderr } = await runGuest(guest)
+        if (exitCode !== 0)
+          throw new Error(`the layer could not be copied: ${stderr.toString().slice(-1000)}`)
+      }),
     [Symbol.asyncDispose]: () => {
       closing ??= owned.disposeAsync().finally(onClosed)
       return closing
@@ -163,7 +180,12 @@ export function checkSpec(spec: SandboxSpec): void {
       throw refuse('sandbox_unavailable', { problem: `the toolchain directory ${directory} does not exist.` })
 }
 
-function viewOf(host: LocalHost, spec: SandboxSpec, command: GuestCommand, network: boolean): GuestView {
+function viewOf(
+  host: LocalHost,
+  spec: SandboxSpec,
+  command: GuestCommand,
+  network: boolean,
+): Omit<GuestView, keyof LayerPlaces> {
   const directory = host.layout.directory(spec.id)
   const disk = join(directory, 'disk')
   return {
@@ -175,9 +197,7 @@ function viewOf(host: LocalHost, spec: SandboxSpec, command: GuestCommand, netwo
     },
     programs: host.runtime.programs,
     sockets: host.layout.sockets(spec.id),
-    workspace: join(disk, 'workspace'),
     state: join(disk, 'state'),
-    cache: join(disk, 'cache'),
     inbox: join(directory, 'in'),
     outbox: join(disk, 'out'),
     toolchains: spec.toolchains,
