@@ -53,6 +53,8 @@ function openPool(
   pool.on('error', (error) =>
     options.log.warn({ databaseRole: role, error: error.message }, 'database.connection-lost'),
   )
+  // The same for one that breaks in the middle of a query: the query rejects, but the client tells it a second time.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
 }
 
