@@ -46,8 +46,10 @@ export function createProgram(): Command {
     add(program)
   program.commandsGroup('Review:')
   for (const add of [addReview, addApprove, addReject]) add(program)
+  program.commandsGroup('Conflicts:')
+  addConflicts(program)
   program.commandsGroup('More:')
-  for (const add of [addRepositories, addConflicts, addCompletion]) add(program)
+  for (const add of [addRepositories, addCompletion]) add(program)
   program.helpCommand('help [command]', 'print help for a command')
   return program
 }
