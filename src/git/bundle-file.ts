@@ -11,6 +11,8 @@ import { git, type GitCall } from './run-git.ts'
 
 const SIGNATURE = '# v2 git bundle\n'
 const HEADER_BYTES = 64 * 1024
+/** Packing a large repository says nothing on the way. */
+const QUIET_MS = 30 * 60_000
 
 export type BundleHeader = {
   readonly refs: ReadonlyMap<string, string>
@@ -58,6 +60,7 @@ export async function writeBundleFile(
     ],
     input: `${wanted.join('\n')}\n`,
     outputFd: handle.fd,
+    silenceMs: QUIET_MS,
   })
 }
 

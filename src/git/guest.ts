@@ -155,7 +155,7 @@ rm -rf "$own" "$out/$name.bundle"
 trap 'rm -rf "$own"' EXIT
 mkdir -p "$own/objects/info" "$own/objects/pack" "$own/refs/heads" || fail 'there is no space for the result'
 printf 'ref: refs/heads/none\n' >"$own/HEAD"
-printf '[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\thooksPath = /dev/null\n\tfsmonitor = false\n\tuntrackedCache = false\n\tquotePath = false\n\tlooseCompression = 1\n\texcludesFile = %s/info/exclude\n[gc]\n\tauto = 0\n' "$agent" >"$own/config"
+printf '[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\thooksPath = /dev/null\n\tfsmonitor = false\n\tuntrackedCache = false\n\tquotePath = false\n\tcompression = 1\n\tbigFileThreshold = 16m\n\texcludesFile = %s/info/exclude\n[pack]\n\tcompression = 1\n[gc]\n\tauto = 0\n' "$agent" >"$own/config"
 read_bundle "$in/base.bundle" refs/heads/base "$own/cuts" ''
 base=$found parent=$found head= base_tree=
 if [ -d "$agent/objects" ]; then

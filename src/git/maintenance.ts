@@ -16,7 +16,11 @@ export async function tidy(place: Pick<Place, 'path' | 'repository'>, log: Log):
   try {
     const names = await readdir(join(place.path, 'objects', 'pack'))
     if (names.filter((name) => name.endsWith('.pack')).length < PACKS) return
-    await git({ repository: place.path, args: ['repack', '-d', '--geometric=2', '-q'] })
+    await git({
+      repository: place.path,
+      args: ['repack', '-d', '--geometric=2', '-q'],
+      silenceMs: 30 * 60_000,
+    })
     await removeLeftOvers(join(place.path, 'flowforge', 'quarantine'))
   } catch (error) {
     log.warn({ err: error, repository: place.repository.id }, 'git.not-tidied')

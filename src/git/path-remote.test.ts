@@ -252,7 +252,7 @@ test('a mirror may vanish at any moment', async (t) => {
   const vanish = () => rm(mirror.path, { recursive: true })
 
   const result = await land(base)
-  await mirror.writeBundle(result, [base], join(folder, 'kept.bundle'))
+  await mirror.writeBundle(result, [base, 'f'.repeat(40)], join(folder, 'kept.bundle'))
   await vanish()
   await mirror.writeInputBundle(base, join(folder, 'in.bundle'), NEVER)
   assert.match(

@@ -67,6 +67,7 @@ export async function readPack(
     env: { ...quarantine.env, GIT_ALLOC_LIMIT: String(allocation) },
     config: [`core.bigFileThreshold=${allocation}`],
     input: { fd: pack.handle.fd },
+    silenceMs: 10 * 60_000,
     signal: pack.signal,
   })
 }

@@ -16,19 +16,21 @@ export async function writeBundle(
   content: { readonly commit: string; readonly without: readonly string[] },
   file: string,
 ): Promise<void> {
-  const missing = new Set(content.without.length > 0 ? await missingCommits(place, content.without) : [])
-  const without = content.without.filter((commit) => !missing.has(commit))
+  const { commit } = content
   const draft = `${file}.${randomUUID()}`
-  try {
-    await writeBundleFile(
-      draft,
-      { ref: RESULT_REF, commit: content.commit, without },
-      { repository: place.path },
-    )
-    await rename(draft, file)
-  } catch (error) {
+  const write = async (without: readonly string[]) => {
     await rm(draft, { force: true })
-    throw error
+    await writeBundleFile(draft, { ref: RESULT_REF, commit, without }, { repository: place.path })
+  }
+  try {
+    await write(content.without).catch(async (error: unknown) => {
+      const missing = new Set(await missingCommits(place, content.without))
+      if (missing.size === 0) throw error
+      await write(content.without.filter((one) => !missing.has(one)))
+    })
+    await rename(draft, file)
+  } finally {
+    await rm(draft, { force: true })
   }
 }
 
