@@ -99,6 +99,19 @@ for (const page of PAGES) {
   })
 }
 
+test('what the program itself tells people to type is there', () => {
+  // In sentences for people a command stands in backticks, in brackets, or after "with: ".
+  const TOLD = /(\\?`|\(|with: |\.\/bin\/)(flowforge [a-z][^`)'\n]*)/g
+  for (const file of globSync('src/**/*.ts')) {
+    if (file.endsWith('.test.ts')) continue
+    for (const [, before, line = ''] of readFileSync(file, 'utf8').matchAll(TOLD)) {
+      // A template that begins so is a name, not a sentence.
+      if (before === '`' && line.includes('${')) continue
+      assert.equal(problemOfCommand(line.replaceAll(/\\$|\$\{[^}]*\}?/g, ' ')), undefined, `${file}: ${line}`)
+    }
+  }
+})
+
 test('AGENTS.md stays short', () => {
   assert.ok(readFileSync('AGENTS.md', 'utf8').split('\n').length <= 61)
 })

@@ -206,6 +206,10 @@ test('cancel, retry, show, log and diff work on one job', async () => {
     events.map((_, index) => index + 1),
   )
   assert.equal((await flowforge(['diff', name])).status, 0)
+  const withDiff = JSON.parse((await flowforge(['show', name, '--diff', '--json'])).stdout) as {
+    diff: string
+  }
+  assert.equal(withDiff.diff, '')
   const tell = await flowforge(['tell', name, 'hello', 'there'])
   assert.match(tell.stderr, /nothing is there to hear the message/)
 })

@@ -9,12 +9,18 @@ export function addShow(program: Command): void {
     .summary('show everything about one job')
     .description('Show one job: what was asked, what came of it, its tries, and what to type next.')
     .argument('<job>', 'number or id', parseJob)
+    .option('--diff', 'what it changes, too')
     .option('--json', 'print JSON')
-    .action(async (name: string, { json }: { readonly json?: true }) => {
+    .action(async (name: string, { diff, json }: { readonly diff?: true; readonly json?: true }) => {
       const client = await connect()
-      const [job, executions] = await Promise.all([client.readJob(name), client.listExecutions(name)])
-      if (json) return printJson({ ...job, executions })
+      const [job, executions, change] = await Promise.all([
+        client.readJob(name),
+        client.listExecutions(name),
+        diff && client.readDiff(name),
+      ])
+      if (json) return printJson({ ...job, executions, ...(change !== undefined && { diff: change }) })
       const { describeJob } = await import('../describe.ts')
+      if (change) print(`${safe(change).trimEnd()}\n`)
       print(describeJob(job, executions))
     })
 }
