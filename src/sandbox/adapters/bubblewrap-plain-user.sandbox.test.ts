@@ -14,7 +14,7 @@ const UID = 1_950_000_001
 const SCRIPT = `
   mount --bind "$1" "$2/clone" &&
   exec setpriv --reuid=${UID} --regid=${UID} --clear-groups --inh-caps=-all \\
-    env -i PATH="$PATH" TMPDIR="$2" "$3" "$2/clone/src/sandbox/adapters/bubblewrap.sandbox.test.ts"`
+    env -i PATH="$PATH" HOME="$2" TMPDIR="$2" "$3" "$2/clone/src/sandbox/adapters/bubblewrap.sandbox.test.ts"`
 
 const asRoot = process.getuid?.() === 0
 const reason = 'this is a plain user: bubblewrap.sandbox.test.ts ran as one'

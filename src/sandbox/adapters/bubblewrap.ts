@@ -16,6 +16,7 @@ import { bubblewrapGuarantees, refuseWeaker } from '../local/guarantees.ts'
 import { hostEtc, hostRoots } from '../local/host-view.ts'
 import { createLayout, type Layout } from '../local/layout.ts'
 import { checkSpec, openSandbox, type LocalHost } from '../local/open-sandbox.ts'
+import { findNetworkMaker } from '../local/network.ts'
 import { createPipes } from '../local/pipes.ts'
 import { proveBubblewrap } from '../local/proof.ts'
 import { endSandbox, sandboxIdsOn } from '../local/reap.ts'
@@ -72,6 +73,7 @@ export async function createLocalSandboxes(options: LocalSandboxesOptions): Prom
       trust: options.trust,
     },
     trust: writeTrust(layout, authority.certificate),
+    networkMaker: findNetworkMaker(),
   }
   const guarantees = bubblewrapGuarantees(host.cgroups, disks)
   const mine = new Map<string, Sandbox | 'opening'>()

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { EgressDecision, EgressPolicy, GuestResult } from '../sandbox.ts'
 import { specification, type Bench } from './bench.ts'
+import { isPerlMissing } from './probes.ts'
 import { createInternet } from './upstreams.ts'
 
 export async function egressBehaves(t: TestContext, bench: Bench): Promise<void> {
@@ -272,6 +273,30 @@ export async function egressBehaves(t: TestContext, bench: Bench): Promise<void>
         })
         assert.notEqual(without.exitCode, 0)
         assert.ok(!seen.some(({ url }) => url === '/direct'))
+      },
+    )
+
+    const perl = bench.needs(!isPerlMissing(), 'no perl to open low ports')
+    await part.test(
+      'a program that knows no proxy reaches an allowed name, and nothing else',
+      perl,
+      async () => {
+        const script = `
+        const ask = (url) => fetch(url).then(async (r) => r.status + ' ' + (await r.text()).trim(), (e) => 'failed ' + (e.cause?.code ?? e.message))
+        for (const url of ['http://good.test/naive', 'http://evil.test/naive', 'https://evil.test/naive', 'http://127.64.9.9/', 'http://1.1.1.1/']) console.log(await ask(url))`
+        const unset = Object.fromEntries(
+          ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].map((name) => [name, '']),
+        )
+        const { stdout } = await node(script, { ...unset, NODE_USE_ENV_PROXY: '0' })
+        const [good, evil, evilTls, unnamed, address] = stdout.toString().trim().split('\n')
+        assert.equal(good, '200 answer to GET /naive')
+        assert.match(evil ?? '', /^403 .*host not allowed/)
+        assert.match(evilTls ?? '', /^failed/)
+        assert.match(unnamed ?? '', /^(403|400|failed)/)
+        assert.match(address ?? '', /^failed ENETUNREACH/)
+        const look = 'tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d " "; grep -E "^Cap" /proc/self/status'
+        const devices = await sandbox.run({ argv: ['/bin/bash', '-c', look] })
+        assert.match(devices.stdout.toString(), /^lo\n(Cap\w+:\t0{16}\n){5}$/)
       },
     )
 

@@ -23,8 +23,8 @@ test('a view renders to these options, in this order', () => {
   assert.equal(
     bubblewrapArguments(VIEW).join(' '),
     [
-      '--unshare-user --uid 1000 --gid 1000 --unshare-ipc --unshare-pid --unshare-net --unshare-uts',
-      '--unshare-cgroup-try --disable-userns --die-with-parent --new-session --hostname sandbox --clearenv',
+      '--unshare-user --uid 1000 --gid 1000 --unshare-ipc --unshare-pid --unshare-uts',
+      '--unshare-cgroup-try --disable-userns --unshare-net --cap-drop ALL --die-with-parent --new-session --hostname sandbox --clearenv',
       '--ro-bind /usr /usr --symlink usr/bin /bin --ro-bind /lib64 /lib64 --perms 0755 --dir /etc',
       '--ro-bind-try /etc/ssl/certs /etc/ssl/certs --proc /proc --dev /dev',
       '--size 67108864 --perms 1777 --tmpfs /dev/shm --remount-ro /dev',
@@ -40,6 +40,11 @@ test('a view renders to these options, in this order', () => {
       '--setenv HOME /home/agent --setenv ODD a b\n"$(c)"',
     ].join(' '),
   )
+})
+
+test('a network namespace is left out only when the launcher says that there is one', () => {
+  assert.ok(bubblewrapArguments(VIEW).includes('--unshare-net'))
+  assert.ok(!bubblewrapArguments({ ...VIEW, networkIsMade: true }).includes('--unshare-net'))
 })
 
 test('only the disk, the outbox and memory can be written', () => {

@@ -20,6 +20,8 @@ export type GuestView = {
   readonly environment: Readonly<Record<string, string>>
   readonly cwd: string
   readonly memoryBytes: number
+  /** The launcher has made the network namespace already (see network.ts); by default bubblewrap makes it. */
+  readonly networkIsMade?: boolean
 }
 
 export type HostRoot = { readonly path: string; readonly link?: string }
@@ -34,6 +36,9 @@ const MIB = 1024 ** 2
 export function bubblewrapArguments(view: GuestView): readonly string[] {
   return [
     ...NAMESPACES,
+    ...(view.networkIsMade ? [] : ['--unshare-net']),
+    // Without it a bubblewrap that is root in its own user namespace leaves the bounding set full.
+    ...['--cap-drop', 'ALL'],
     ...['--die-with-parent', '--new-session', '--hostname', 'sandbox', '--clearenv'],
     ...['--ro-bind', '/usr', '/usr'],
     ...view.hostRoots.flatMap(({ path, link }) =>
@@ -74,7 +79,7 @@ export function bubblewrapArguments(view: GuestView): readonly string[] {
 
 /** No --as-pid-1: bubblewrap's own init reaps orphans, and signals reach the program as it expects. */
 const NAMESPACES = [
-  ...['--unshare-user', '--uid', '1000', '--gid', '1000', '--unshare-ipc', '--unshare-pid', '--unshare-net'],
+  ...['--unshare-user', '--uid', '1000', '--gid', '1000', '--unshare-ipc', '--unshare-pid'],
   ...['--unshare-uts', '--unshare-cgroup-try', '--disable-userns'],
 ]
 

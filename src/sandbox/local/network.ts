@@ -1,4 +1,6 @@
 /** How a command gets the egress gate's relay beside it, and what tells its tools to use it. */
+import { existsSync, readlinkSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import type { EgressPolicy, GuestCommand } from '../sandbox.ts'
 
 const PROXY = 'http://127.0.0.1:3128'
@@ -25,6 +27,19 @@ const SCRIPTS = {
   ready: `mkfifo /tmp/.relay && { (setsid ${RELAY} >/tmp/.relay 2>/dev/null &) ; read -r _ </tmp/.relay; rm -f /tmp/.relay; }; exec "$@"`,
   background: `(setsid ${RELAY} >/dev/null 2>&1 &); exec "$@"`,
 } as const
+
+const LOW_PORTS = fileURLToPath(new URL('./low-ports.pl', import.meta.url))
+
+/**
+ * Programs before bubblewrap that make the network namespace, for commands with a relay: in it the relay may listen
+ * below port 1024, so that programs which know no proxy are served, too. Absent where the host lacks perl or unshare;
+ * bubblewrap then makes the namespace itself.
+ */
+export function findNetworkMaker(): readonly string[] | undefined {
+  if (!['/usr/bin/perl', '/usr/bin/unshare'].every((path) => existsSync(path))) return undefined
+  const hostNetwork = readlinkSync('/proc/self/ns/net')
+  return ['unshare', '--user', '--map-root-user', '--net', '--', 'perl', LOW_PORTS, hostNetwork]
+}
 
 export function wantsNetwork(command: GuestCommand, policy: EgressPolicy): boolean {
   return policy.allow.length > 0 && command.network !== false

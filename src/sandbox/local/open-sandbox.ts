@@ -40,6 +40,8 @@ export type LocalHost = {
   /** Egress: what every sandbox's gate has in common. */
   readonly egress: Pick<EgressGateOptions, 'guard' | 'authority' | 'resolve' | 'trust'>
   readonly trust: Trust
+  /** Makes the network namespace of commands with a relay; see network.ts. */
+  readonly networkMaker: readonly string[] | undefined
 }
 
 /** Directories of the sandbox's disk that the guest may write to. */
@@ -121,12 +123,14 @@ export async function openSandbox(
     if (closing) throw new Error(`the sandbox ${spec.id} is closed`)
     if (full) throw new Error(`the disk of the sandbox ${spec.id} is full: ${full}`)
     const network = wantsNetwork(command, spec.egress)
+    const networkMaker = (network && host.networkMaker) || []
     const oomKillsBefore = cgroup.oomKills()
     const guest = await launchGuest({
-      prefix: launchPrefix(spec.limits, slot),
+      prefix: [...launchPrefix(spec.limits, slot), ...networkMaker],
       options: bubblewrapArguments({
         ...viewOf(host, spec, command, network),
         ...places,
+        networkIsMade: networkMaker.length > 0,
         ...(layer === undefined ? {} : { layer }),
       }),
       argv: [...guestPrefix(host, spec), ...(network ? withRelay(command) : command.argv)],
