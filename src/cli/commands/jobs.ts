@@ -3,7 +3,6 @@ import { connect } from '../connect.ts'
 import { examples } from '../examples.ts'
 import { ago, note, paint, print, printJson, safeLine, table } from '../output.ts'
 import { parseCount } from '../parse.ts'
-import { toRepository } from '../repository-name.ts'
 
 const STATES = ['queued', 'running', 'merging', 'paused', 'needs_review', 'succeeded', 'failed', 'cancelled']
 
@@ -21,7 +20,7 @@ export function addJobs(program: Command): void {
     .summary('list jobs, newest first')
     .description('List jobs, newest first.')
     .addOption(new Option('--state <state>', 'only jobs in this state').choices(STATES))
-    .option('--repository <repository>', 'only jobs on this repository')
+    .option('--repository <name>', 'only jobs on the repository of this name')
     .option('--before <number>', 'only jobs with a smaller number: the next page', parseCount)
     .option('--limit <count>', 'how many (default: 50)', parseCount)
     .option('--json', 'print JSON')
@@ -30,12 +29,9 @@ export function addJobs(program: Command): void {
 }
 
 async function listJobs(options: JobsOptions): Promise<void> {
-  const { json, repository, ...query } = options
+  const { json, ...query } = options
   const client = await connect()
-  const { jobs, nextBefore } = await client.listJobs({
-    ...query,
-    ...(repository !== undefined && { repository: toRepository(repository) }),
-  })
+  const { jobs, nextBefore } = await client.listJobs(query)
   if (json) return printJson({ jobs, nextBefore })
   if (jobs.length === 0) return note('No jobs. `flowforge submit` makes one.')
   const { paintState, SCRIPTED } = await import('../describe.ts')
