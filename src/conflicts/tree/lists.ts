@@ -18,19 +18,20 @@ export function planList(
   notes: Set<string>,
 ): readonly Planned[] | undefined {
   if (shape.kind === 'set') return inOrder(setOrder(lists))
-  const names = new Map<Element, string>()
-  const name = (element: Element): string => {
-    let known = names.get(element)
-    if (known === undefined) {
-      known = String(names.size)
-      names.set(element, known)
+  // A changed element is another one to the diff: an insertion beside it is a clash, as it is for git between lines.
+  const numbers = new Map<Element, number>()
+  const name = (element: Element, side: Side): string => {
+    let number = numbers.get(element)
+    if (number === undefined) {
+      number = numbers.size
+      numbers.set(element, number)
     }
-    return known
+    return `${number} ${element.versions[side]?.id ?? ''}`
   }
   const chunks = diff3({
-    base: lists.base.map(name),
-    ours: lists.ours.map(name),
-    theirs: lists.theirs.map(name),
+    base: lists.base.map((element) => name(element, 'base')),
+    ours: lists.ours.map((element) => name(element, 'ours')),
+    theirs: lists.theirs.map((element) => name(element, 'theirs')),
   })
   const out: Planned[] = []
   const done = new Set<Element>()
@@ -59,13 +60,29 @@ function mergeChunk(part: Three<readonly Element[]>, kind: Chunk['kind'], notes:
     if (gone.some((element) => !mayGo(element))) return whole(part)
     return inOrder(side)
   }
+  if (isSame(part.base, part.ours) && isSame(part.base, part.theirs)) return inOrder(part.ours)
   const added = [...part.ours, ...part.theirs].filter(({ versions }) => !versions.base)
   const isFree = ({ versions }: Element): boolean => Boolean((versions.ours ?? versions.theirs)?.free)
   if (added.every(isFree)) {
-    if (added.length > 1) notes.add('both sides’ additions stand side by side')
+    for (const note of additionNotes(part)) notes.add(note)
     return inOrder(setOrder(part))
   }
   return whole(part)
+}
+
+const isSame = (a: readonly Element[], b: readonly Element[]): boolean =>
+  a.length === b.length && a.every((element, index) => element === b[index])
+
+function additionNotes(part: Three<readonly Element[]>): string[] {
+  const kindsOf = (side: 'ours' | 'theirs'): string[] =>
+    part[side].flatMap(({ versions }) => {
+      const tree = versions.base || (versions.ours && versions.theirs) ? undefined : versions[side]
+      const own = tree?.kind === 'group' ? tree.children.find(({ key }) => key === tree.key) : tree
+      return own ? [own.kind] : []
+    })
+  const ours = kindsOf('ours')
+  const theirs = kindsOf('theirs')
+  return ours.length > 0 && theirs.length > 0 ? [...new Set([...ours, ...theirs])].map((kind) => `both added ${kind}`) : []
 }
 
 /** Deleted by one side: right while the other side left it as it was. */
