@@ -130,8 +130,8 @@ export type GuestCommand = {
   /** Guest path; /workspace by default. */
   readonly cwd?: string
   /**
-   * Whether the egress gate's relay runs beside the command: true waits for it (about 50 ms), 'background' does not
-   * (for programs that take longer to start, such as the agent), false leaves it out. True by default when the policy
+   * Whether the egress gate's relay runs beside the command: true waits until its ports are open (about 15 ms),
+   * 'background' does not (for programs that take longer to start, such as the agent), false leaves it out. True by default when the policy
    * allows anything.
    */
   readonly network?: boolean | 'background'

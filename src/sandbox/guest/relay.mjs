@@ -1,5 +1,6 @@
 // Runs inside the sandbox, beside the command: carries connections to the egress gate. Plain JavaScript without
-// dependencies, because it is copied to /opt/ff as it is. It knows no secret and decides nothing.
+// dependencies, because it is copied to /opt/ff as it is. It knows no secret and decides nothing. Where listen.pl has
+// opened the ports, their descriptors come as arguments: proxy=3 http=4 …
 //
 //   127.0.0.1:3128   the gate as an HTTP proxy, for tools that know proxies
 //   127.0.0.1:53     answers every name with an address of its own in 127.64.0.0/16 (all of 127/8 is local), and
@@ -81,15 +82,21 @@ function answerName(question) {
   ])
 }
 
-function serve(port, host, carry) {
+const given = Object.fromEntries(process.argv.slice(2).map((argument) => argument.split('=')))
+
+function place(name, port, host) {
+  return given[name] === undefined ? { port, host } : { fd: Number(given[name]) }
+}
+
+function serve(where, carry) {
   return new Promise((resolve) => {
     const server = createServer({ allowHalfOpen: true }, carry)
     server.on('error', resolve)
-    server.listen(port, host, resolve)
+    server.listen(where, resolve)
   })
 }
 
-function serveNames() {
+function serveNames(where) {
   return new Promise((resolve) => {
     const socket = createSocket('udp4')
     socket.on('error', resolve)
@@ -97,14 +104,15 @@ function serveNames() {
       const answer = answerName(question)
       if (answer !== undefined) socket.send(answer, port, address)
     })
-    socket.bind(53, '127.0.0.1', resolve)
+    if (where.fd === undefined) socket.bind(where.port, where.host, resolve)
+    else socket.bind(where, resolve)
   })
 }
 
 await Promise.all([
-  serve(PROXY_PORT, '127.0.0.1', (client) => join(client, toGate(client))),
-  serve(443, '0.0.0.0', carryTls),
-  serve(80, '0.0.0.0', (client) => join(client, toGate(client))),
-  serveNames(),
+  serve(place('proxy', PROXY_PORT, '127.0.0.1'), (client) => join(client, toGate(client))),
+  serve(place('tls', 443, '0.0.0.0'), carryTls),
+  serve(place('http', 80, '0.0.0.0'), (client) => join(client, toGate(client))),
+  serveNames(place('names', 53, '127.0.0.1')),
 ])
 process.stdout.end('ready\n')

@@ -5,6 +5,7 @@ import type { EgressPolicy, GuestCommand } from '../sandbox.ts'
 
 const PROXY = 'http://127.0.0.1:3128'
 const RELAY = '/opt/ff/node /opt/ff/relay.mjs'
+const LISTEN = `/usr/bin/perl /opt/ff/listen.pl ${RELAY}`
 
 /** Variables that npm, pip, cargo, go, git, curl and Node itself know. */
 export const PROXY_ENVIRONMENT = {
@@ -22,10 +23,11 @@ export const PROXY_ENVIRONMENT = {
   PIP_DISABLE_PIP_VERSION_CHECK: '1',
 } as const
 
-/** The relay is a child of the guest's init and of no group of the command, which never notices it. */
+/** Without perl the relay itself is waited for. It is no child and in no group of the command, which never notices it. */
+const RELAY_READY = `mkfifo /tmp/.relay && { (setsid ${RELAY} >/tmp/.relay 2>/dev/null &) ; read -r _ </tmp/.relay; rm -f /tmp/.relay; }`
 const SCRIPTS = {
-  ready: `mkfifo /tmp/.relay && { (setsid ${RELAY} >/tmp/.relay 2>/dev/null &) ; read -r _ </tmp/.relay; rm -f /tmp/.relay; }; exec "$@"`,
-  background: `(setsid ${RELAY} >/dev/null 2>&1 &); exec "$@"`,
+  ready: `if [ -x /usr/bin/perl ]; then ${LISTEN}; else ${RELAY_READY}; fi; exec "$@"`,
+  background: `if [ -x /usr/bin/perl ]; then (${LISTEN} &); else (setsid ${RELAY} >/dev/null 2>&1 &); fi; exec "$@"`,
 } as const
 
 const LOW_PORTS = fileURLToPath(new URL('./low-ports.pl', import.meta.url))

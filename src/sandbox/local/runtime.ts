@@ -25,7 +25,9 @@ export type Runtime = {
   readonly networkFiles: Readonly<Record<string, string>>
 }
 
-const RELAY = fileURLToPath(new URL('../guest/relay.mjs', import.meta.url))
+/** Copied as they are. */
+const GUEST_FILES = ['relay.mjs', 'listen.pl'] as const
+const GUEST = fileURLToPath(new URL('../guest/', import.meta.url))
 
 const ETC = {
   passwd:
@@ -50,9 +52,10 @@ const MAVEN_SETTINGS = `<settings>
 
 export async function installRuntime(home: string, programs: Programs): Promise<Runtime> {
   const sources = { node: programs.node, ...(programs.claude ? { claude: programs.claude } : {}) }
-  const relay = await readFile(RELAY, 'utf8')
-  const directory = join(home, 'bin', await stampOf(sources, relay))
-  if (!existsSync(directory)) await install(directory, sources, relay)
+  const helpers = new Map<string, string>()
+  for (const name of GUEST_FILES) helpers.set(name, await readFile(join(GUEST, name), 'utf8'))
+  const directory = join(home, 'bin', await stampOf(sources, helpers))
+  if (!existsSync(directory)) await install(directory, sources, helpers)
   return {
     programs: join(directory, 'opt'),
     files: Object.fromEntries(Object.keys(ETC).map((name) => [`/etc/${name}`, join(directory, 'etc', name)])),
@@ -63,7 +66,7 @@ export async function installRuntime(home: string, programs: Programs): Promise<
 async function install(
   directory: string,
   sources: Readonly<Record<string, string>>,
-  relay: string,
+  helpers: ReadonlyMap<string, string>,
 ): Promise<void> {
   const making = `${directory}.${randomBytes(4).toString('hex')}`
   const opt = join(making, 'opt')
@@ -71,7 +74,7 @@ async function install(
   const home = join(making, 'home')
   for (const path of [opt, etc, home]) await mkdir(path, { recursive: true, mode: 0o755 })
   for (const [name, source] of Object.entries(sources)) await linkOrCopy(source, join(opt, name))
-  await writeFile(join(opt, 'relay.mjs'), relay, { mode: 0o644 })
+  for (const [name, text] of helpers) await writeFile(join(opt, name), text, { mode: 0o644 })
   for (const [name, text] of Object.entries(ETC)) await writeFile(join(etc, name), text, { mode: 0o644 })
   await writeFile(join(home, 'maven-settings.xml'), MAVEN_SETTINGS, { mode: 0o644 })
   for (const path of [join(directory, '..'), making, opt, etc, home]) await chmod(path, 0o755)
@@ -98,10 +101,11 @@ async function linkOrCopy(source: string, target: string): Promise<void> {
   await chmod(target, 0o755)
 }
 
-async function stampOf(sources: Readonly<Record<string, string>>, relay: string): Promise<string> {
-  const hash = createHash('sha256')
-    .update(relay)
-    .update(JSON.stringify([ETC, MAVEN_SETTINGS]))
+async function stampOf(
+  sources: Readonly<Record<string, string>>,
+  helpers: ReadonlyMap<string, string>,
+): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify([...helpers, ETC, MAVEN_SETTINGS]))
   for (const [name, source] of Object.entries(sources)) {
     const { size, mtimeMs, ino } = await stat(source)
     hash.update(`${name} ${source} ${size} ${mtimeMs} ${ino}\n`)
