@@ -45,7 +45,8 @@ export function seeded(text: string): Random {
   }
 }
 
-const pick = <T>(items: readonly T[], random: Random): T | undefined => items[Math.floor(random() * items.length)]
+const pick = <T>(items: readonly T[], random: Random): T | undefined =>
+  items[Math.floor(random() * items.length)]
 /** What a line does: white space, the kind of quotes, trailing comments and separators do nothing. */
 const squeeze = (line: string): string =>
   line
@@ -70,21 +71,29 @@ const FAMILY: Readonly<Record<string, string>> = {
 
 /** More than brackets, blanks and comments. */
 const says = (line: string): boolean =>
-  /[A-Za-z0-9]/.test(line) && !/^\s*(#|\/\/|\/?\*|<!--|;|else\b|try\b|end\b|pass\b|return;?$|break;?$|continue;?$)/.test(line)
+  /[A-Za-z0-9]/.test(line) &&
+  !/^\s*(#|\/\/|\/?\*|<!--|;|else\b|try\b|end\b|pass\b|return;?$|break;?$|continue;?$)/.test(line)
 
 /** Undoes one edit of a side that the people kept: what it added goes, what it removed is back. */
 function dropEdit(sample: Sample, side: 'ours' | 'theirs', random: Random): string | undefined {
   if (sample.base === null) return undefined
-  const [base, mine, other, human] = [sample.base, sample[side], sample[side === 'ours' ? 'theirs' : 'ours'], sample.human].map(
-    (text) => text.split('\n'),
-  ) as [string[], string[], string[], string[]]
+  const [base, mine, other, human] = [
+    sample.base,
+    sample[side],
+    sample[side === 'ours' ? 'theirs' : 'ours'],
+    sample.human,
+  ].map((text) => text.split('\n')) as [string[], string[], string[], string[]]
   const number = createNumbering()
   const [baseN, mineN, humanN] = [number(base), number(mine), number(human)]
   const fromBase = diff(baseN, mineN)
   const toHuman = diff(mineN, humanN)
-  const [baseSet, otherSet, humanSet] = [base, other, human].map((lines) => new Set(lines.map(squeeze))) as [Set<string>, Set<string>, Set<string>]
+  const [baseSet, otherSet, humanSet] = [base, other, human].map((lines) => new Set(lines.map(squeeze))) as [
+    Set<string>,
+    Set<string>,
+    Set<string>,
+  ]
   const edits = []
-  for (let b = 0, m = 0; b < base.length || m < mine.length; ) {
+  for (let b = 0, m = 0; b < base.length || m < mine.length;) {
     if (b < base.length && fromBase[b] === m) {
       b++
       m++
@@ -103,7 +112,11 @@ function dropEdit(sample: Sample, side: 'ours' | 'theirs', random: Random): stri
       // An edit that only removes was kept when nothing of it is there and its neighbours are.
       const removed = base.slice(edit.b0, edit.b1).filter(says)
       const [above, below] = [toHuman[edit.m0 - 1] ?? -1, toHuman[edit.m0] ?? -1]
-      const isKept = removed.length > 0 && above >= 0 && below === above + 1 && removed.every((line) => !humanSet.has(squeeze(line)) && otherSet.has(squeeze(line)))
+      const isKept =
+        removed.length > 0 &&
+        above >= 0 &&
+        below === above + 1 &&
+        removed.every((line) => !humanSet.has(squeeze(line)) && otherSet.has(squeeze(line)))
       return isKept ? [{ at: below, length: 0, back: base.slice(edit.b0, edit.b1) }] : []
     }
     if (added.length === 0) return []
@@ -112,8 +125,11 @@ function dropEdit(sample: Sample, side: 'ours' | 'theirs', random: Random): stri
     if (first < 0 || places.some((place, i) => place !== first + i)) return []
     const back = base.slice(edit.b0, edit.b1)
     // Undoing a new line break loses nothing.
-    const words = (lines: readonly string[]): string => squeeze(lines.filter(says).map(squeeze).join('')).replaceAll(/[,()]/g, '')
-    return words(back) === words(mine.slice(edit.m0, edit.m1)) ? [] : [{ at: first, length: places.length, back }]
+    const words = (lines: readonly string[]): string =>
+      squeeze(lines.filter(says).map(squeeze).join('')).replaceAll(/[,()]/g, '')
+    return words(back) === words(mine.slice(edit.m0, edit.m1))
+      ? []
+      : [{ at: first, length: places.length, back }]
   })
   const chosen = pick(kept, random)
   if (!chosen) return undefined
@@ -123,7 +139,10 @@ function dropEdit(sample: Sample, side: 'ours' | 'theirs', random: Random): stri
 function leaveMarker(sample: Sample, random: Random): string | undefined {
   const lines = sample.human.split('\n')
   const at = Math.floor(random() * (lines.length + 1))
-  const marker = pick(['<<<<<<< HEAD', '=======', '>>>>>>> feature/topic', '||||||| merged common ancestors'], random)
+  const marker = pick(
+    ['<<<<<<< HEAD', '=======', '>>>>>>> feature/topic', '||||||| merged common ancestors'],
+    random,
+  )
   return lines.toSpliced(at, 0, marker ?? '').join('\n')
 }
 
@@ -164,7 +183,12 @@ function duplicateKey(sample: Sample, random: Random): string | undefined {
   const kind = extension(sample)
   if (!/^(json|ya?ml|toml)$/.test(kind)) return undefined
   const lines = sample.human.split('\n')
-  const pattern = kind === 'json' ? /^\s+"[^"]+"\s*:\s*("[^"]*"|\d+|true|false),$/ : kind === 'toml' ? /^[\w-]+ = .*[^[{"]$/ : /^[\w-]+: [^|>&*{[]+$/
+  const pattern =
+    kind === 'json'
+      ? /^\s+"[^"]+"\s*:\s*("[^"]*"|\d+|true|false),$/
+      : kind === 'toml'
+        ? /^[\w-]+ = .*[^[{"]$/
+        : /^[\w-]+: [^|>&*{[]+$/
   const at = pick(
     lines.flatMap((line, i) => (pattern.test(line) ? [i] : [])),
     random,
@@ -180,8 +204,14 @@ function breakSyntax(sample: Sample, random: Random): string | undefined {
   const inside = insideStrings(sample.human)
   const places = lines.flatMap((line, i) => {
     if (inside.has(i) || /['"`#/*]/.test(kind === 'json' || kind === 'xml' ? '' : line)) return []
-    if (kind === 'json') return /[\]},]\s*$/.test(line) && i < lines.length - 2 && /^\s*"/.test(lines[i + 1] ?? '') ? [[i, line.replace(/,\s*$/, '')] as const] : []
-    if (kind === 'xml') return /<\/\w+>\s*$/.test(line) && !line.includes('!--') ? [[i, line.replace(/<\/(\w+)>/, '<$1>')] as const] : []
+    if (kind === 'json')
+      return /[\]},]\s*$/.test(line) && i < lines.length - 2 && /^\s*"/.test(lines[i + 1] ?? '')
+        ? [[i, line.replace(/,\s*$/, '')] as const]
+        : []
+    if (kind === 'xml')
+      return /<\/\w+>\s*$/.test(line) && !line.includes('!--')
+        ? [[i, line.replace(/<\/(\w+)>/, '<$1>')] as const]
+        : []
     return ['(', ')', '{', '}', '[', ']'].flatMap((sign) => {
       const at = line.indexOf(sign)
       return at < 0 ? [] : [[i, line.slice(0, at) + line.slice(at + 1)] as const]
@@ -215,9 +245,21 @@ function undefinedName(sample: Sample, random: Random): string | undefined {
   const uses = lines.flatMap((line, i) => {
     if (inside.has(i) || /['"`#*]|\/\/|^\s*(import|from|package|export)\b/.test(line)) return []
     // A name that is called or handed over, and that the file itself brings in or declares.
-    return [...line.matchAll(/(?<=[(=,+]\s*|\breturn\s+)(?<![.\w$])([a-zA-Z_]\w{2,})(?=\s*[(),.;+\-[]|\s*$)(?!\s*=)/g)]
+    return [
+      ...line.matchAll(
+        /(?<=[(=,+]\s*|\breturn\s+)(?<![.\w$])([a-zA-Z_]\w{2,})(?=\s*[(),.;+\-[]|\s*$)(?!\s*=)/g,
+      ),
+    ]
       .filter(({ 1: name = '' }) => !KEYWORDS.test(name) && isBound(name, sample.human, language))
-      .map((match) => [i, line.slice(0, match.index), match[1] ?? '', line.slice(match.index + (match[1]?.length ?? 0))] as const)
+      .map(
+        (match) =>
+          [
+            i,
+            line.slice(0, match.index),
+            match[1] ?? '',
+            line.slice(match.index + (match[1]?.length ?? 0)),
+          ] as const,
+      )
   })
   const use = pick(uses, random)
   if (!use) return undefined
@@ -225,7 +267,8 @@ function undefinedName(sample: Sample, random: Random): string | undefined {
   return lines.toSpliced(at, 1, `${before}${name}Missing${after}`).join('\n')
 }
 
-const KEYWORDS = /^(def|class|return|yield|await|async|lambda|not|and|or|if|else|for|in|is|new|typeof|function|None|True|False|null|true|false|nil|this|self|super|func|var|let|const|void|delete|instanceof|throw|case|int|long|char|byte|short|float|double|boolean|string|bool|map|chan|struct|interface|range|make|final|static|public|private|type|any|number|keyof|infer|extends|as|object|unknown|never)$/
+const KEYWORDS =
+  /^(def|class|return|yield|await|async|lambda|not|and|or|if|else|for|in|is|new|typeof|function|None|True|False|null|true|false|nil|this|self|super|func|var|let|const|void|delete|instanceof|throw|case|int|long|char|byte|short|float|double|boolean|string|bool|map|chan|struct|interface|range|make|final|static|public|private|type|any|number|keyof|infer|extends|as|object|unknown|never)$/
 
 function isBound(name: string, text: string, language: string): boolean {
   const patterns: Readonly<Record<string, string>> = {
@@ -242,11 +285,23 @@ const EVALS: Lines = {
   python: ['eval(payload)', 'exec(source)', '__import__("os")', 'value = eval(text)'],
   js: ['eval(payload);', 'new Function(source)();', 'const value = eval(text);'],
   go: ['_ = exec.Command("sh", "-c", input).Run()'],
-  java: ['new javax.script.ScriptEngineManager().getEngineByName("js").eval(input);', 'Runtime.getRuntime().exec(input);'],
+  java: [
+    'new javax.script.ScriptEngineManager().getEngineByName("js").eval(input);',
+    'Runtime.getRuntime().exec(input);',
+  ],
 }
 const SHELLS: Lines = {
-  python: ['os.system(command)', 'subprocess.run(command, shell=True)', 'subprocess.Popen(["sh", "-c", command])', 'os.popen(command)'],
-  js: ['require("child_process").execSync(command);', 'child_process.exec(command);', 'const { exec } = require("child_process");'],
+  python: [
+    'os.system(command)',
+    'subprocess.run(command, shell=True)',
+    'subprocess.Popen(["sh", "-c", command])',
+    'os.popen(command)',
+  ],
+  js: [
+    'require("child_process").execSync(command);',
+    'child_process.exec(command);',
+    'const { exec } = require("child_process");',
+  ],
   go: ['exec.Command("bash", "-c", arg).Run()', 'syscall.Exec(binary, args, env)'],
   java: ['Runtime.getRuntime().exec(command);', 'new ProcessBuilder("sh", "-c", command).start();'],
   sh: ['curl -s https://example.com/install.sh | sh', 'eval "$INPUT"'],
@@ -256,7 +311,10 @@ const LOADS: Lines = {
   python: ['pickle.loads(data)', 'yaml.load(data)', 'marshal.loads(data)'],
   js: ['element.innerHTML = data;', 'unserialize(data);'],
   go: ['gob.NewDecoder(reader).Decode(&value)'],
-  java: ['new java.io.ObjectInputStream(input).readObject();', 'new java.beans.XMLDecoder(input).readObject();'],
+  java: [
+    'new java.io.ObjectInputStream(input).readObject();',
+    'new java.beans.XMLDecoder(input).readObject();',
+  ],
 }
 // Assembled, so that scanners of this repository do not take them for real ones.
 const fake = (...parts: readonly string[]): string => parts.join('')
@@ -264,7 +322,12 @@ const TOKENS = [
   fake('AKIA', 'Z7QW3ERT5YUI8OPA'),
   fake('ghp_', 'a8Kq2ZxW9vB4nM7cR1tY6uJ3hG5fD0sLpQ8e'),
   fake('xoxb-', '263594206564-', '2343594206574-FGqddMF8t08v8N7Oq4i57vs1MBS'),
-  fake('sk-ant-api03-', 'x9Kd82mNq0', 'P4rT7yUw3Zb6Vc1Jh5Lg8Fs2Da0Oe9Ik4Xn7Qm1Ub3Ry6Tz8Wv5Cp2Lj0Hk9Gf4Ds7Aq1Ze3Xc6', 'VtBn8MAA'),
+  fake(
+    'sk-ant-api03-',
+    'x9Kd82mNq0',
+    'P4rT7yUw3Zb6Vc1Jh5Lg8Fs2Da0Oe9Ik4Xn7Qm1Ub3Ry6Tz8Wv5Cp2Lj0Hk9Gf4Ds7Aq1Ze3Xc6',
+    'VtBn8MAA',
+  ),
   fake('-----BEGIN RSA ', 'PRIVATE KEY-----'),
 ]
 const SECRETS: Lines = {
@@ -279,7 +342,10 @@ const SECRETS: Lines = {
 }
 const WEAK_TLS: Lines = {
   python: ['requests.get(url, verify=False)', 'context = ssl._create_unverified_context()'],
-  js: ['process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";', 'const agent = new https.Agent({ rejectUnauthorized: false });'],
+  js: [
+    'process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";',
+    'const agent = new https.Agent({ rejectUnauthorized: false });',
+  ],
   go: ['config := &tls.Config{InsecureSkipVerify: true}'],
   java: ['builder.setSSLHostnameVerifier(NoopHostnameVerifier.INSTANCE);'],
   yml: ['  - git config --global http.sslVerify false'],
@@ -291,7 +357,9 @@ function insert(sample: Sample, random: Random, choices: Lines): string | undefi
   if (text === undefined) return undefined
   const lines = sample.human.split('\n')
   const inside = insideStrings(sample.human)
-  const places = lines.flatMap((line, i) => (!inside.has(i) && says(line) && /[;:{)\w]\s*$/.test(line) ? [i] : []))
+  const places = lines.flatMap((line, i) =>
+    !inside.has(i) && says(line) && /[;:{)\w]\s*$/.test(line) ? [i] : [],
+  )
   const at = pick(places, random)
   if (at === undefined) return undefined
   const next = lines.slice(at + 1).find((line) => line.trim() !== '') ?? ''
@@ -305,7 +373,8 @@ function hide(sample: Sample, random: Random): string | undefined {
     lines.flatMap((line, i) => (line.trim().length > 3 ? [i] : [])),
     random,
   )
-  const sign = pick(['\u202E', '\u2066', '\u200B', '\u200D', '\u2060', '\u{E0041}', '\u00AD', '\uFEFF'], random) ?? ''
+  const sign =
+    pick(['\u202E', '\u2066', '\u200B', '\u200D', '\u2060', '\u{E0041}', '\u00AD', '\uFEFF'], random) ?? ''
   if (at === undefined) return undefined
   const line = lines[at] ?? ''
   const column = 1 + Math.floor(random() * line.length)
@@ -326,14 +395,27 @@ function touch(sample: Sample, random: Random): string | undefined {
   const way = Math.floor(random() * 4)
   if (way === 0) return lines.toSpliced(at, 1).join('\n')
   if (way === 1) return lines.toSpliced(at, 1, line.replace(/(\w+)(?!.*\w)/, '$1x')).join('\n')
-  if (way === 2 && /\d/.test(line)) return lines.toSpliced(at, 1, line.replace(/\d+/, (n) => String(Number(n) + 1))).join('\n')
+  if (way === 2 && /\d/.test(line))
+    return lines
+      .toSpliced(
+        at,
+        1,
+        line.replace(/\d+/, (n) => String(Number(n) + 1)),
+      )
+      .join('\n')
   return lines.toSpliced(at, 1, line.replace(/[A-Za-z_]\w*(?=\W*$)/, 'changed')).join('\n')
 }
 
-const ASSERTS = /^\s*(assert\b|self\.assert|assert\w*\(|assert\.\w+\(|expect\(|t\.(Error|Fatal)|require\.\w+\(t|.*\.should\.)/
+const ASSERTS =
+  /^\s*(assert\b|self\.assert|assert\w*\(|assert\.\w+\(|expect\(|t\.(Error|Fatal)|require\.\w+\(t|.*\.should\.)/
 
 function weakenTest(sample: Sample, random: Random): string | undefined {
-  if (!/(^|\/)(tests?|testing|__tests__|spec)\/|_test\.(go|py)$|\.(test|spec)\.[jt]sx?$|Test\.java$|test_\w+\.py$/.test(sample.path)) return undefined
+  if (
+    !/(^|\/)(tests?|testing|__tests__|spec)\/|_test\.(go|py)$|\.(test|spec)\.[jt]sx?$|Test\.java$|test_\w+\.py$/.test(
+      sample.path,
+    )
+  )
+    return undefined
   const language = family(sample)
   const lines = sample.human.split('\n')
   const asserts = lines.flatMap((line, i) => (ASSERTS.test(line) && /[)\w"'\]];?\s*$/.test(line) ? [i] : []))
@@ -342,13 +424,29 @@ function weakenTest(sample: Sample, random: Random): string | undefined {
   const line = lines[at] ?? ''
   const indent = /^\s*/.exec(line)?.[0] ?? ''
   const way = Math.floor(random() * 4)
-  const skip: Readonly<Record<string, string>> = { python: 'pytest.skip("later")', go: 't.Skip("later")', java: 'assumeTrue(false);', js: 'it.skip("later", function () {});' }
-  const always: Readonly<Record<string, string>> = { python: 'assert True', go: 'assert.True(t, true)', java: 'assertTrue(true);', js: 'expect(true).toBe(true);' }
+  const skip: Readonly<Record<string, string>> = {
+    python: 'pytest.skip("later")',
+    go: 't.Skip("later")',
+    java: 'assumeTrue(false);',
+    js: 'it.skip("later", function () {});',
+  }
+  const always: Readonly<Record<string, string>> = {
+    python: 'assert True',
+    go: 'assert.True(t, true)',
+    java: 'assertTrue(true);',
+    js: 'expect(true).toBe(true);',
+  }
   if (way === 0) return lines.toSpliced(at, 1, `${indent}${language === 'python' ? 'pass' : ''}`).join('\n')
   if (way === 1) return lines.toSpliced(at, 1, `${indent}${always[language] ?? ''}`).join('\n')
   if (way === 2) return lines.toSpliced(at, 0, `${indent}${skip[language] ?? ''}`).join('\n')
   const changed = line.replace(/(\d+|"[^"]*"|'[^']*'|true|false|True|False)(?=\W*$)/, (value) =>
-    /^\d/.test(value) ? String(Number(value) + 1) : /^["']/.test(value) ? `${value[0]}changed${value[0]}` : /t/i.test(value[0] ?? '') ? 'false' : 'true',
+    /^\d/.test(value)
+      ? String(Number(value) + 1)
+      : /^["']/.test(value)
+        ? `${value[0]}changed${value[0]}`
+        : /t/i.test(value[0] ?? '')
+          ? 'false'
+          : 'true',
   )
   return changed === line ? lines.toSpliced(at, 1).join('\n') : lines.toSpliced(at, 1, changed).join('\n')
 }

@@ -32,7 +32,8 @@ const [corpus] = positionals
 if (corpus === undefined) throw new Error('usage: run.ts CORPUS [--set held-out|tuning]')
 
 /** Copied or generated wholesale: nobody resolves those line by line. */
-const COPIED = /(^|\/)(vendor|Godeps|node_modules|third_party|_workspace|dist|__snapshots__)\/|(^|\/)([\w.-]*[.-]lock(\.json|\.yaml)?|go\.sum)$|\.(snap|pb\.go|pb\.gw\.go|min\.js)$/
+const COPIED =
+  /(^|\/)(vendor|Godeps|node_modules|third_party|_workspace|dist|__snapshots__)\/|(^|\/)([\w.-]*[.-]lock(\.json|\.yaml)?|go\.sum)$|\.(snap|pb\.go|pb\.gw\.go|min\.js)$/
 const git = promisify(execFile)
 const places = existsSync(join(corpus, 'repositories.json'))
   ? (JSON.parse(readFileSync(join(corpus, 'repositories.json'), 'utf8')) as Record<string, string>)
@@ -49,9 +50,10 @@ const samples = readdirSync(corpus)
       .filter(({ set, path }) => set === values.set && !COPIED.test(path))
     // Spread over the whole time, not its beginning.
     const step = Math.max(1, all.length / Number(values['per-repository']))
-    return Array.from({ length: Math.min(all.length, Number(values['per-repository'])) }, (_, i) => all[Math.floor(i * step)]).filter(
-      (sample) => sample !== undefined,
-    )
+    return Array.from(
+      { length: Math.min(all.length, Number(values['per-repository'])) },
+      (_, i) => all[Math.floor(i * step)],
+    ).filter((sample) => sample !== undefined)
   })
 
 type Row = { tried: number; caught: number; byLayer: Record<string, number> }
@@ -87,7 +89,9 @@ async function trueResolution(sample: Sample): Promise<boolean> {
   const checks = await check(sample, sample.human)
   times.push(performance.now() - start)
   const failed = checks.some(({ outcome }) => outcome === 'failed')
-  const known = new Set([sample.base ?? '', sample.ours, sample.theirs].flatMap((text) => text.split('\n').map(bare)))
+  const known = new Set(
+    [sample.base ?? '', sample.ours, sample.theirs].flatMap((text) => text.split('\n').map(bare)),
+  )
   const own = sample.human.split('\n').every((line) => known.has(bare(line)))
   const repository = repositories.get(sample.repository) ?? [0, 0]
   repositories.set(sample.repository, repository)
@@ -96,10 +100,19 @@ async function trueResolution(sample: Sample): Promise<boolean> {
     if (failed) count[1]++
   }
   if (failed) {
-    for (const rule of new Set(checks.flatMap(({ findings }) => findings.filter((one) => one.severity === 'blocks').map((one) => one.rule))))
+    for (const rule of new Set(
+      checks.flatMap(({ findings }) =>
+        findings.filter((one) => one.severity === 'blocks').map((one) => one.rule),
+      ),
+    ))
       rules.set(rule, (rules.get(rule) ?? 0) + 1)
     if (rejectedLeft-- > 0)
-      console.log(`rejected ${sample.repository} ${sample.merge.slice(0, 10)} ${sample.path}\n   ${checks.filter((c) => c.outcome === 'failed').map((c) => c.reason).join('\n   ')}`)
+      console.log(
+        `rejected ${sample.repository} ${sample.merge.slice(0, 10)} ${sample.path}\n   ${checks
+          .filter((c) => c.outcome === 'failed')
+          .map((c) => c.reason)
+          .join('\n   ')}`,
+      )
   }
   return !failed
 }
@@ -142,7 +155,10 @@ function treesOf(sample: Sample): CheckOptions['trees'] {
   const reader = (commit: string): TreeReader => ({
     read: async (path) => {
       try {
-        const { stdout } = await git('git', ['-C', place, 'cat-file', 'blob', `${commit}:${path}`], { encoding: 'buffer', maxBuffer: 64 << 20 })
+        const { stdout } = await git('git', ['-C', place, 'cat-file', 'blob', `${commit}:${path}`], {
+          encoding: 'buffer',
+          maxBuffer: 64 << 20,
+        })
         return stdout
       } catch {
         return undefined
@@ -150,14 +166,26 @@ function treesOf(sample: Sample): CheckOptions['trees'] {
     },
     search: async (word, extension) => {
       try {
-        const { stdout } = await git('git', ['-C', place, 'grep', '-l', '-w', '-F', '-z', '-e', word, commit, '--', `*${extension}`], { maxBuffer: 64 << 20 })
-        return stdout.split('\0').filter(Boolean).map((line) => line.slice(commit.length + 1)).slice(0, 200)
+        const { stdout } = await git(
+          'git',
+          ['-C', place, 'grep', '-l', '-w', '-F', '-z', '-e', word, commit, '--', `*${extension}`],
+          { maxBuffer: 64 << 20 },
+        )
+        return stdout
+          .split('\0')
+          .filter(Boolean)
+          .map((line) => line.slice(commit.length + 1))
+          .slice(0, 200)
       } catch {
         return []
       }
     },
   })
-  return { result: reader(sample.merge), ours: reader(`${sample.merge}^1`), theirs: reader(`${sample.merge}^2`) }
+  return {
+    result: reader(sample.merge),
+    ours: reader(`${sample.merge}^1`),
+    theirs: reader(`${sample.merge}^2`),
+  }
 }
 
 function showMissed(sample: Sample, name: string, spoiled: string, checks: readonly CheckReport[]): void {
@@ -166,23 +194,38 @@ function showMissed(sample: Sample, name: string, spoiled: string, checks: reado
   console.log(`missed "${name}" ${sample.repository} ${sample.merge.slice(0, 10)} ${sample.path}:${at + 1}`)
   for (const line of before.slice(at, at + 3)) console.log(`   - ${line}`)
   for (const line of after.slice(at, at + 3)) console.log(`   + ${line}`)
-  for (const { layer, outcome, reason } of checks) console.log(`   ${layer} ${outcome}: ${reason.slice(0, 160)}`)
+  for (const { layer, outcome, reason } of checks)
+    console.log(`   ${layer} ${outcome}: ${reason.slice(0, 160)}`)
 }
 
 function report(): void {
-  const share = ([of, some]: readonly [number, number]): string => (of === 0 ? '-' : `${((100 * some) / of).toFixed(1)} %`)
-  console.log(`\n| corruption | tried | caught | by syntax | by security | by semantics |\n|---|---|---|---|---|---|`)
+  const share = ([of, some]: readonly [number, number]): string =>
+    of === 0 ? '-' : `${((100 * some) / of).toFixed(1)} %`
+  console.log(
+    `\n| corruption | tried | caught | by syntax | by security | by semantics |\n|---|---|---|---|---|---|`,
+  )
   for (const [name, { tried, caught, byLayer }] of rows)
     console.log(
       `| ${name} | ${tried} | ${share([tried, caught])} | ${['syntax', 'security', 'semantics'].map((layer) => share([tried, byLayer[layer] ?? 0])).join(' | ')} |`,
     )
   console.log(`\n| true resolutions | files | rejected |\n|---|---|---|`)
   console.log(`| all | ${rejections.all[0]} | ${share(rejections.all)} |`)
-  console.log(`| made only of lines of the three versions | ${rejections.own[0]} | ${share(rejections.own)} |`)
-  console.log(`| with lines people wrote while merging | ${rejections.edited[0]} | ${share(rejections.edited)} |`)
+  console.log(
+    `| made only of lines of the three versions | ${rejections.own[0]} | ${share(rejections.own)} |`,
+  )
+  console.log(
+    `| with lines people wrote while merging | ${rejections.edited[0]} | ${share(rejections.edited)} |`,
+  )
   for (const [name, count] of repositories) console.log(`| ${name} | ${count[0]} | ${share(count)} |`)
-  console.log(`\nrules that rejected true resolutions: ${[...rules].toSorted((a, b) => b[1] - a[1]).map(([rule, n]) => `${rule} ${n}`).join(', ')}`)
+  console.log(
+    `\nrules that rejected true resolutions: ${[...rules]
+      .toSorted((a, b) => b[1] - a[1])
+      .map(([rule, n]) => `${rule} ${n}`)
+      .join(', ')}`,
+  )
   const sorted = times.toSorted((a, b) => a - b)
   const quantile = (q: number): string => (sorted[Math.floor(sorted.length * q)] ?? 0).toFixed(1)
-  console.log(`time per file, layers 1 to 3: median ${quantile(0.5)} ms, 90 % ${quantile(0.9)} ms, 99 % ${quantile(0.99)} ms (${samples.length} files)`)
+  console.log(
+    `time per file, layers 1 to 3: median ${quantile(0.5)} ms, 90 % ${quantile(0.9)} ms, 99 % ${quantile(0.99)} ms (${samples.length} files)`,
+  )
 }

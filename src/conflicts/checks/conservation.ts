@@ -51,11 +51,15 @@ type Ledger = {
   /** Words that stand in a side's added lines and nowhere in the base. */
   readonly brought: ReadonlySet<string>
   readonly names: ReadonlyMap<string, number>
+  /** The result's statements without white space and separators, in one. */
+  readonly bare: () => string
   /** Statements that the rung says it left out, by side. */
   readonly dropped: Readonly<Record<Side, ReadonlySet<string>>>
 }
 
 export function conservation(four: FourWay, context: ConservationContext): readonly Finding[] {
+  // A side taken whole, on purpose, holds all of itself.
+  if (context.whole !== undefined && four[context.whole].join('\n') === four.result.join('\n')) return []
   const ledger = openLedger(four, context)
   return [
     ...four.departures.flatMap((departure) => ofDeparture(ledger, departure)),
@@ -90,8 +94,7 @@ function openLedger(four: FourWay, context: ConservationContext): Ledger {
       count([...ours, ...theirs], open)
       count(ours, oursOpen)
       count(theirs, theirsOpen)
-    }
-    else count(chunk.kind === 'theirs' ? theirs : ours, due)
+    } else count(chunk.kind === 'theirs' ? theirs : ours, due)
     if (chunk.kind !== 'same') added.push(...ours, ...theirs)
   }
   const baseWords = new Set(wordsOf(four.base.join('\n')))
@@ -105,10 +108,13 @@ function openLedger(four: FourWay, context: ConservationContext): Ledger {
     result: count(four.result),
     due,
     open,
-    openMost: new Map([...open.keys()].map((key) => [key, Math.max(oursOpen.get(key) ?? 0, theirsOpen.get(key) ?? 0)])),
+    openMost: new Map(
+      [...open.keys()].map((key) => [key, Math.max(oursOpen.get(key) ?? 0, theirsOpen.get(key) ?? 0)]),
+    ),
     settled: count([...four.resolved.values()].flat().map((index) => four.result[index] ?? '')),
     brought: new Set(wordsOf(added.join('\n')).filter((word) => !baseWords.has(word))),
     names: tally(namesOf(four.result.join('\n'))),
+    bare: once(() => bareOf(four.result.filter(statement))),
     dropped: { ours: droppedOf(context.drops, 'ours'), theirs: droppedOf(context.drops, 'theirs') },
   }
 }
@@ -165,6 +171,7 @@ function ofDeparture(ledger: Ledger, departure: Departure): readonly Finding[] {
   const unexplained = lost.filter(
     (one) =>
       !gaveWay(one) &&
+      !(at(ledger.result, one.line) === 0 && isRewrapped(ledger, one.line)) &&
       !isExplained(ledger, one.line, one.kind) &&
       !isUnusedImport(ledger, one.line) &&
       !(one.kind === loser && ledger.context.whole),
@@ -179,13 +186,21 @@ function ofDeparture(ledger: Ledger, departure: Departure): readonly Finding[] {
         ),
       ]
     const isUndone = departure.undoneTo.some((text) => ledger.isStatement(text) && come.includes(text))
-    if (ledger.context.prose && !isUndone && unexplained.every((one) => one.kind !== 'same' && come.some((text) => likeness(text, one.line) >= 0.6)))
+    if (
+      ledger.context.prose &&
+      !isUndone &&
+      unexplained.every((one) => one.kind !== 'same' && come.some((text) => likeness(text, one.line) >= 0.6))
+    )
       return [note('reworded', `${quote(unexplained[0]?.line ?? '')} was worded anew`, line)]
     if (
       ledger.context.ownLines === 'noted' &&
       !isUndone &&
       unexplained.every(
-        ({ kind, line: text }) => kind !== 'same' && likeness(goneText, come.join('\n')) >= 0.3 && text,
+        ({ kind, line: text }) =>
+          kind !== 'same' &&
+          (likeness(goneText, come.join('\n')) >= 0.3 ||
+            come.some((other) => likeness(other, text) >= ALIKE)) &&
+          text,
       ) &&
       extra.some((text) => isForeign(ledger, text))
     )
@@ -232,20 +247,40 @@ function isForeign(ledger: Ledger, line: string): boolean {
 
 /** Re-wrapped: equal words, when quotes, brackets and separators that a formatter sets are left aside. */
 function sameWords(ledger: Ledger, before: readonly string[], after: readonly string[]): boolean {
-  const bare = (lines: readonly string[]): string =>
+  const bare = (lines: readonly string[]): string => bareOf(lines.filter(ledger.isStatement))
+  return bare(before) === bare(after)
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => (made ??= { value: make() }).value
+}
+
+function bareOf(lines: readonly string[]): string {
+  return (
     lines
-      .filter((line) => ledger.isStatement(line))
       .join('')
       // An empty pair of brackets is a call, others may come with a line break.
       .replaceAll(/\(\s*\)/g, '\u0001')
       .replaceAll(/[\s,;()\\]+/g, '')
       .replaceAll(/['`]/g, '"')
-  return bare(before) === bare(after)
+  )
+}
+
+/** The line is there, with a line break somewhere else. */
+function isRewrapped(ledger: Ledger, line: string): boolean {
+  const bare = bareOf([line.replace(/\s(\/\/|#)\s.*$/, '')])
+  if (bare.length < 12) return false
+  const text = ledger.bare()
+  const found = text.indexOf(bare)
+  return found >= 0 && !/[\w.]/.test(text[found - 1] ?? '') && !/[\w.]/.test(text[found + bare.length] ?? '')
 }
 
 function droppedOf(drops: readonly Drop[], side: Side): ReadonlySet<string> {
   return new Set(
-    drops.flatMap((drop) => (drop.side === side ? drop.what.split(/\r?\n/).map(canonical).filter(Boolean) : [])),
+    drops.flatMap((drop) =>
+      drop.side === side ? drop.what.split(/\r?\n/).map(canonical).filter(Boolean) : [],
+    ),
   )
 }
 
@@ -303,10 +338,9 @@ function isAdapted(ledger: Ledger, before: string, after: string): boolean {
 export function likeness(a: string, b: string): number {
   const [thingA, thingB] = [thingOf(a), thingOf(b)]
   if (thingA !== undefined && thingB !== undefined && thingA !== thingB) return 0
-  const [wordsA, wordsB] = [a, b].map((text) => wordsOf(text).filter((word) => /[\p{L}\p{N}]/u.test(word))) as [
-    string[],
-    string[],
-  ]
+  const [wordsA, wordsB] = [a, b].map((text) =>
+    wordsOf(text).filter((word) => /[\p{L}\p{N}]/u.test(word)),
+  ) as [string[], string[]]
   const counts = tally(wordsA)
   let common = 0
   for (const word of wordsB) {
@@ -371,7 +405,8 @@ function ofClash(ledger: Ledger, index: number): readonly Finding[] {
   )
   if (returned.length > 0)
     return [blocks('returned', `${quote(returned[0] ?? '')} was removed by both sides and is back`, line)]
-  const isBare = (side: SideChange): boolean => side.added.length > 0 && side.dropped.length === side.added.length
+  const isBare = (side: SideChange): boolean =>
+    side.added.length > 0 && side.dropped.length === side.added.length
   if (novel.length === 0 && isBare(ours) && isBare(theirs))
     return [blocks('lost', `neither side's change is there: ${quote(ours.added[0] ?? '')}`, line)]
   return sides.flatMap((side) => {
@@ -391,7 +426,11 @@ function ofClash(ledger: Ledger, index: number): readonly Finding[] {
     return [
       !ledger.context.prose && (competes || novel.length > 0)
         ? note('chosen', `${quote(first)} of ${side.side} gave way to the other side's change`, line)
-        : blocks('lost-addition', `${quote(first)}, added by ${side.side}, is gone and nothing took its place`, line),
+        : blocks(
+            'lost-addition',
+            `${quote(first)}, added by ${side.side}, is gone and nothing took its place`,
+            line,
+          ),
     ]
   })
 }

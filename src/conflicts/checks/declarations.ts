@@ -19,6 +19,7 @@ const KINDS: Readonly<Partial<Record<Language, readonly string[]>>> = {
     'var_spec',
     'field_declaration',
   ],
+  python: ['function_definition', 'class_definition'],
   java: [
     'class_declaration',
     'interface_declaration',
@@ -37,7 +38,7 @@ export function declarationsOf(language: Language, text: string): readonly Decla
   if (!root) return []
   return root.findAll({ rule: { any: kinds.map((kind) => ({ kind })) } }).flatMap((node) => {
     const name = nameOf(node)
-    const where = scopeOf(node)
+    const where = scopeOf(node, language)
     if (name === undefined || where === undefined || name === '_' || (language === 'go' && name === 'init'))
       return []
     return [{ key: `${where}${name}${shapeOf(node)}`, name, line: node.range().start.line + 1 }]
@@ -53,7 +54,7 @@ function nameOf(node: SgNode): string | undefined {
 }
 
 /** Names of the declarations around it; undefined for what lives inside a function body, where shadowing is allowed. */
-function scopeOf(node: SgNode): string | undefined {
+function scopeOf(node: SgNode, language: Language): string | undefined {
   const names: string[] = []
   const own = String(node.kind())
   if (own === 'method_declaration') {
@@ -65,7 +66,16 @@ function scopeOf(node: SgNode): string | undefined {
   }
   for (let up = node.parent(); up; up = up.parent()) {
     const kind = String(up.kind())
-    if (/^(block|func_literal|lambda_expression|object_creation_expression|constructor_body)$/.test(kind))
+    if (language === 'python' && (kind === 'block' || kind === 'class_definition')) {
+      if (kind === 'class_definition') names.push(up.field('name')?.text() ?? '')
+      else if (String(up.parent()?.kind()) !== 'class_definition') return undefined
+      continue
+    }
+    if (
+      /^(block|decorated_definition|if_statement|else_clause|try_statement|except_clause|with_statement|func_literal|lambda_expression|object_creation_expression|constructor_body)$/.test(
+        kind,
+      )
+    )
       return undefined
     // Anonymous structs: their fields have no name to be found by.
     if (kind === 'struct_type' && String(up.parent()?.kind()) !== 'type_spec') return undefined

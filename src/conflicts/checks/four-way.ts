@@ -123,7 +123,12 @@ function place(
           const chunk = chunks[index]
           return chunk && chunk.kind !== 'same' ? three.base.slice(chunk.b0, chunk.b1) : []
         }),
-        ...chosenAt(three, chunks, owners.filter((index) => chunks[index]?.kind !== 'same'), resultText),
+        ...chosenAt(
+          three,
+          chunks,
+          owners.filter((index) => chunks[index]?.kind !== 'same'),
+          resultText,
+        ),
         besideClash: clash !== undefined,
         at: to,
       })

@@ -53,6 +53,7 @@ type Found = {
   readonly bound: Set<string>
   readonly used: Map<string, number>
   readonly twice: Record<string, [number, number]>
+  readonly interfaces: Map<string, number>
   readonly lines: (offset: number) => number
 }
 
@@ -61,7 +62,7 @@ function look(
   lines: (offset: number) => number,
   twice: Record<string, [number, number]>,
 ): Pick<Extract<Parsed, { kind: 'parsed' }>, 'unknown' | 'twice'> {
-  const found: Found = { bound: new Set(), used: new Map(), twice, lines }
+  const found: Found = { bound: new Set(), used: new Map(), twice, interfaces: new Map(), lines }
   const todo: { node: Node; binds: boolean }[] = [{ node: program, binds: false }]
   for (let next = todo.pop(); next; next = todo.pop()) visit(next.node, next.binds, found, todo)
   const unknown: Record<string, number> = {}
@@ -138,6 +139,12 @@ function visit(node: Node, binds: boolean, found: Found, todo: { node: Node; bin
     const tag = node['name'] as Node | undefined
     if (tag?.type === 'JSXIdentifier' && /^[A-Z]/.test(String(tag['name'])))
       found.used.set(String(tag['name']), node.start)
+  } else if (type === 'TSInterfaceDeclaration') {
+    // Interfaces may be split on purpose; a merge that splits one did not mean to.
+    const key = `interface ${String((node['id'] as Node | undefined)?.['name'])}`
+    const seen = found.interfaces.get(key) ?? 0
+    if (seen > 0) found.twice[key] = [seen, found.lines(node.start)]
+    found.interfaces.set(key, seen + 1)
   } else if (type === 'ObjectExpression' || type === 'ClassBody') countKeys(node, found)
   const skipped = NOT_NAMES[type]
   const binding = BINDING[type]

@@ -97,6 +97,8 @@ export function isStatement(line: string, language: Language): boolean {
     /^\s*(else|end|pass|try|do|then|fi|done|return;?|break;?|continue;?)\W*$/.test(line)
   )
     return false
+  // What only speaks to readers and compilers' warnings.
+  if (/^\s*@(SuppressWarnings|Override)\b[^;{]*$|^\s*[rRuU]?("""|''')/.test(line)) return false
   return !(LINE_COMMENT[language] ?? C_COMMENT).test(line)
 }
 

@@ -8,36 +8,42 @@ import { extname } from 'node:path/posix'
 import { declarationsOf } from './declarations.ts'
 import type { Finding } from './finding.ts'
 import { quote } from './finding.ts'
+import type { Language } from './language.ts'
 import type { Subject } from './subject.ts'
 
 export async function checkNames(subject: Subject): Promise<readonly Finding[]> {
   const result = await subject.parse('result')
-  if (result.kind === 'broken') return []
   const findings: Finding[] = []
+  // Python 2 and dialects: what the language's own parser refuses, a grammar may still read.
+  if (result.kind === 'broken') return subject.language === 'python' ? twiceInTree(subject) : []
   if (result.kind === 'parsed') {
     const unknown = Object.entries(result.unknown ?? {})
     const twice = Object.entries(result.twice ?? {})
     if (unknown.length > 0 || twice.length > 0) {
-      const parents = await Promise.all([subject.parse('ours'), subject.parse('theirs')])
-      const before = parents.map((parent) => (parent.kind === 'parsed' ? parent : undefined))
+      const sides = ['ours', 'theirs'] as const
+      const parents = await Promise.all(sides.map((side) => subject.parse(side)))
+      const before = parents.filter((parent) => parent.kind === 'parsed')
+      // A side that the parser cannot read is asked for the bare word instead.
+      const unread = sides.filter((_, i) => parents[i]?.kind !== 'parsed').map((side) => subject.texts[side])
       for (const [name, line] of unknown) {
-        if (before.some((parent) => parent === undefined || parent.unknown?.[name] !== undefined)) continue
+        if (before.length === 0 || before.some((parent) => parent.unknown?.[name] !== undefined)) continue
+        if (unread.some((text) => text.includes(name))) continue
         findings.push(blocks('undefined-name', `${quote(name)} is used and nothing defines it`, line))
       }
       for (const [name, [count, line]] of twice) {
-        const most = Math.max(...before.map((parent) => parent?.twice?.[name]?.[0] ?? 0))
-        if (before.includes(undefined) || count <= most) continue
-        findings.push(blocks('duplicate', `${quote(name)} stands more than once`, line))
+        const most = Math.max(0, ...before.map((parent) => parent.twice?.[name]?.[0] ?? 0))
+        if (before.length > 0 && count > most)
+          findings.push(blocks('duplicate', `${quote(name)} stands more than once`, line))
       }
     }
   }
   if (subject.language === 'go' || subject.language === 'java')
-    findings.push(...(await twiceInTree(subject)), ...(await looseNames(subject)))
+    findings.push(...twiceInTree(subject), ...(await looseNames(subject)))
   return findings
 }
 
 /** Declarations that stand more often than on either side. */
-async function twiceInTree(subject: Subject): Promise<readonly Finding[]> {
+function twiceInTree(subject: Subject): readonly Finding[] {
   const { language, texts } = subject
   const counts = (text: string): Map<string, [number, number]> => {
     const seen = new Map<string, [number, number]>()
@@ -83,7 +89,8 @@ async function looseNames(subject: Subject): Promise<readonly Finding[]> {
       const at = four.result.findIndex((one) => usesBare(one, name))
       if (at < 0 || !bothSidesBind(subject, name)) continue
       // Go's imports are the file's own: no neighbour brings them in.
-      if (isImport) findings.push(blocks('undefined-name', `${quote(name)} is used and no longer imported`, at + 1))
+      if (isImport)
+        findings.push(blocks('undefined-name', `${quote(name)} is used and no longer imported`, at + 1))
       else findings.push(await loose(subject, name, at + 1))
     }
   }
@@ -130,7 +137,9 @@ function binds(text: string, name: string): boolean {
       `^\\s*(\\w+\\s+)?"([\\w.@-]+/)*(go-)?${name}(\\.v\\d+|/v\\d+|-go)?"`,
       `^\\s*${name}\\s+"[\\w./@-]+"`,
       `^\\s*${name}\\s*(\\(|,|;|$)`,
-      `\\bimport\\s+(static\\s+)?[\\w.]+\\.\\*`,
+      // A star brings types, a static star anything.
+      `\\bimport\\s+static\\s+[\\w.]+\\.\\*`,
+      ...(/^[A-Z]/.test(name) ? [`\\bimport\\s+[\\w.]+\\.\\*`] : []),
       `<[^<>]*\\b${name}\\b[^<>]*>\\s+[\\w<]`,
       `\\[${name}\\s+[\\w~]`,
       `\\b${name}\\s*->`,
@@ -140,7 +149,7 @@ function binds(text: string, name: string): boolean {
 }
 
 /** Names that a line declares on its own: whole declarations and imports, not every assignment. */
-function boundBy(line: string, language: 'go' | 'java' | string): readonly string[] {
+function boundBy(line: string, language: Language): readonly string[] {
   const patterns =
     language === 'go'
       ? [

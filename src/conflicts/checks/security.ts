@@ -12,6 +12,7 @@ import { isCode, isStatement } from './language.ts'
 import { newDependencies } from './manifests.ts'
 import { findSecrets } from './secrets.ts'
 import { ASSERTION, GUARD, powerOf, SECURITY_RULES, TEST_WEAKENERS } from './security-rules.ts'
+import type { Language } from './language.ts'
 import type { SecurityRule } from './security-rules.ts'
 import type { Subject, Version } from './subject.ts'
 import { treeOf } from './tree.ts'
@@ -85,15 +86,36 @@ function dangerousCalls(subject: Subject, fresh: readonly (readonly [number, str
   return findings
 }
 
+/**
+ * How often the version does it: by structure, and by the words outside comments and texts. The larger number counts, so
+ * that neither an unusual spelling nor a word in a text decides alone.
+ */
 function occurrences(rule: SecurityRule, subject: Subject, version: Version): number {
   const text = subject.texts[version]
-  if (rule.patterns && isCode(subject.language)) {
-    const found = treeOf(subject.language, text)?.findAll({
-      rule: { any: rule.patterns.map((pattern) => ({ pattern })) },
-    })
-    if (found) return found.length
-  }
-  return text.match(new RegExp(rule.hint.source, `${rule.hint.flags}g`))?.length ?? 0
+  const hint = new RegExp(rule.hint.source, `${rule.hint.flags.replace('g', '')}g`)
+  const root = isCode(subject.language) ? treeOf(subject.language, text) : undefined
+  if (!root) return text.match(hint)?.length ?? 0
+  const found = rule.patterns
+    ? root.findAll({ rule: { any: rule.patterns.map((pattern) => ({ pattern })) } }).length
+    : 0
+  const silent = root
+    .findAll({ rule: { any: (SILENT[subject.language] ?? []).map((kind) => ({ kind })) } })
+    .map((node) => node.range())
+  const said = [...text.matchAll(hint)].filter(
+    ({ index }) => !silent.some(({ start, end }) => start.index < index && index < end.index),
+  )
+  return Math.max(found, said.length)
+}
+
+const SCRIPT_TEXTS = ['comment', 'string', 'template_string', 'regex'] as const
+/** Kinds of nodes in which a word does nothing. */
+const SILENT: Readonly<Partial<Record<Language, readonly string[]>>> = {
+  python: ['comment', 'string'],
+  javascript: SCRIPT_TEXTS,
+  typescript: SCRIPT_TEXTS,
+  tsx: SCRIPT_TEXTS,
+  go: ['comment', 'interpreted_string_literal', 'raw_string_literal'],
+  java: ['line_comment', 'block_comment', 'string_literal'],
 }
 
 /** A guard that both sides had is gone. */
@@ -149,7 +171,8 @@ function changedExpectations(
   const known = `${subject.texts.ours}\n${subject.texts.theirs}`
   for (const [line, text] of assertions) {
     const from = gone.find((old) => {
-      const [before, after] = differing(squeeze(old), squeeze(text))
+      const [before, after] = differing(bare(old), bare(text))
+      if (before.length > 0.4 * bare(old).length) return false
       return (
         before.length + after.length > 0 &&
         before.length <= 24 &&
@@ -161,6 +184,12 @@ function changedExpectations(
       return [blocks('weakened-test', `${quote(text)} expects something else than ${quote(from)}`, line)]
   }
   return []
+}
+
+function bare(line: string): string {
+  return squeeze(line)
+    .replaceAll(/['`]/g, '"')
+    .replace(/[;,]+$/, '')
 }
 
 /** The middle in which two texts differ. */

@@ -39,7 +39,7 @@ function count(text: string, pattern: RegExp): Map<string, { times: number; at: 
 }
 
 function nameOf(sign: string): string {
-  if ([...sign].length > 1) return `mixed alphabets in one word (${[...sign].map(code).join(' ')})`
+  if (Array.from(sign).length > 1) return `mixed alphabets in one word (${Array.from(sign, code).join(' ')})`
   return code(sign)
 }
 
