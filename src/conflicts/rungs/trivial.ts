@@ -8,6 +8,7 @@ import { splitLines } from '../text/lines.ts'
 import type { Piece } from '../text/pieces.ts'
 import { largerEdit } from '../text/superset.ts'
 import { tokens } from '../text/tokens.ts'
+import { higherVersions } from '../text/versions.ts'
 
 export type TrivialOptions = {
   /** White space at the beginning of a line has a meaning (Python, YAML, Makefile): it is never evened out. */
@@ -32,7 +33,7 @@ export function mergeLines(three: Three<string>, options: TrivialOptions): Piece
 
 /** The steps, in the order of their certainty. */
 export function resolveClash(clash: Three<string>, options: TrivialOptions): readonly Piece[] {
-  const whole = whiteSpaceOnly(clash, options) ?? takeLarger(clash, options)
+  const whole = whiteSpaceOnly(clash, options) ?? takeLarger(clash, options) ?? higher(clash, options)
   if (whole !== undefined) return [whole]
   return neighbours(clash, options) ?? byTokens(clash, options) ?? [clash]
 }
@@ -55,6 +56,12 @@ function takeLarger(clash: Three<string>, { notes }: TrivialOptions): string | u
   return clash[side]
 }
 
+function higher(clash: Three<string>, { notes }: TrivialOptions): string | undefined {
+  const text = higherVersions(clash)
+  if (text !== undefined) notes?.add('the higher version')
+  return text
+}
+
 /** Line for line, neighbours that changed on different sides. */
 function neighbours(clash: Three<string>, options: TrivialOptions): readonly Piece[] | undefined {
   const lines = cutLines(clash)
@@ -66,7 +73,7 @@ function neighbours(clash: Three<string>, options: TrivialOptions): readonly Pie
   return chunks.flatMap((chunk) => {
     const part = partOf(lines, chunk)
     if (chunk.kind !== 'clash') return [chunk.kind === 'theirs' ? part.theirs : part.ours]
-    const whole = whiteSpaceOnly(part, options) ?? takeLarger(part, options)
+    const whole = whiteSpaceOnly(part, options) ?? takeLarger(part, options) ?? higher(part, options)
     return whole === undefined ? (byTokens(part, options) ?? [part]) : [whole]
   })
 }
