@@ -156,7 +156,7 @@ const DECLARED: Readonly<Record<string, readonly [string, readonly string[]]>> =
 function duplicate(sample: Sample, random: Random): string | undefined {
   const declared = DECLARED[family(sample) ?? '']
   if (!declared) return duplicateKey(sample, random)
-  const language = /\.ts$/.test(sample.path) ? 'TypeScript' : declared[0]
+  const language = sample.path.endsWith('.ts') ? 'TypeScript' : declared[0]
   const nodes = parse(language, sample.human)
     .root()
     .findAll({ rule: { any: declared[1].map((kind) => ({ kind })) } })

@@ -13,6 +13,8 @@ import { checkSyntax } from './syntax.ts'
 export type { Finding } from './finding.ts'
 export type { CheckOptions, TreeReader } from './subject.ts'
 export { closeParsers } from './parsers.ts'
+export { detectProject, givenCheck, type ProjectCommand } from './detect-tests.ts'
+export { runTests, type TestRequest } from './tests.ts'
 
 /** A check with what its rules saw. */
 export type CheckReport = Check & { readonly findings: readonly Finding[] }
@@ -39,13 +41,15 @@ export async function checkCandidate(
     const { findings, says, unread } = await checkSyntax(subject)
     return { findings, says, ...(unread !== undefined && { unread }) }
   })
-  const security = await timed('security', async () => ({
-    findings: await checkSecurity(subject),
-    says:
-      subject.four.novel.length === 0
-        ? 'every line is of one of the versions'
-        : `${subject.four.novel.length} lines of nobody's, scanned`,
-  }))
+  const security = await timed('security', async () => {
+    const own = await checkSecurity(subject)
+    const scanned = options.scanners
+      ? await (await import('./scanners.ts')).runScanners(subject)
+      : { findings: [], skipped: [] }
+    const novel = subject.four.novel.length
+    const what = novel === 0 ? 'every line is of one of the versions' : `${novel} lines of nobody's, scanned`
+    return { findings: [...own, ...scanned.findings], says: [what, ...scanned.skipped].join('; ') }
+  })
   const semantics = await timed('semantics', () => checkSemantics(subject))
   return [syntax, security, semantics]
 }

@@ -10,7 +10,7 @@ const by = 'oxc-parser'
 
 export function readScript(text: string, path: string): Parsed {
   const { parseSync } = require('oxc-parser') as typeof Oxc
-  const lang = /\.tsx$/.test(path) ? 'tsx' : /\.[cm]?ts$/.test(path) ? 'ts' : 'jsx'
+  const lang = path.endsWith('.tsx') ? 'tsx' : /\.[cm]?ts$/.test(path) ? 'ts' : 'jsx'
   const parse = (sourceType: 'module' | 'script'): Oxc.ParseResult =>
     parseSync(path, text, { lang, sourceType, showSemanticErrors: true })
   let result = parse('module')
