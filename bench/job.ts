@@ -25,7 +25,10 @@ const RUNS = Number(process.argv[2] ?? 20)
 const task = (name: string): string =>
   scriptedTask('Write a file', {
     turns: [
-      { text: 'I write it.', tools: [{ name: 'Write', input: { file_path: `{{cwd}}/${name}.txt`, content: 'hello\n' } }] },
+      {
+        text: 'I write it.',
+        tools: [{ name: 'Write', input: { file_path: `{{cwd}}/${name}.txt`, content: 'hello\n' } }],
+      },
       { text: 'It is written.' },
     ],
   })
@@ -61,8 +64,12 @@ try {
   console.log(`runs                       ${RUNS}, one after the other, bare and job in turn`)
   console.log(`bare                       median ${median(bare).toFixed(0)} ms`)
   console.log(`job                        median ${median(job).toFixed(0)} ms`)
-  console.log(`job / bare                 ${(median(job) / median(bare)).toFixed(2)} (median of pairs ${median(ratios).toFixed(2)})`)
-  console.log(`submit to first agent event  p50 ${median(firstEvent).toFixed(0)} ms, p95 ${percentile(firstEvent, 95).toFixed(0)} ms`)
+  console.log(
+    `job / bare                 ${(median(job) / median(bare)).toFixed(2)} (median of pairs ${median(ratios).toFixed(2)})`,
+  )
+  console.log(
+    `submit to first agent event  p50 ${median(firstEvent).toFixed(0)} ms, p95 ${percentile(firstEvent, 95).toFixed(0)} ms`,
+  )
 } finally {
   for (const end of endings.reverse()) await end()
 }
@@ -79,8 +86,17 @@ async function runBare(origin: string, modelUrl: string, name: string): Promise<
   await run('chmod', ['-R', 'a+rwX', dirname(origin)])
   const work = join(directory, 'work')
   // Claude Code refuses to skip permissions as root, as it should.
-  const asUser = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'] : []
-  const argv = [...asUser, 'sh', script, origin, work, task(name).replaceAll('{{cwd}}', work), await claudeForAll()]
+  const asUser =
+    process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'] : []
+  const argv = [
+    ...asUser,
+    'sh',
+    script,
+    origin,
+    work,
+    task(name).replaceAll('{{cwd}}', work),
+    await claudeForAll(),
+  ]
   const began = performance.now()
   await run(argv[0] ?? 'sh', argv.slice(1), {
     env: {
@@ -109,12 +125,21 @@ async function claudeForAll(): Promise<string> {
   return claude
 }
 
-async function runJob(client: Client, origin: string, name: string): Promise<{ readonly totalMs: number; readonly firstAgentEventMs: number }> {
+async function runJob(
+  client: Client,
+  origin: string,
+  name: string,
+): Promise<{ readonly totalMs: number; readonly firstAgentEventMs: number }> {
   const began = performance.now()
-  const { job } = await client.submit({ repository: origin, into: 'main', task: task(name).replaceAll('{{cwd}}', '/workspace') })
+  const { job } = await client.submit({
+    repository: origin,
+    into: 'main',
+    task: task(name).replaceAll('{{cwd}}', '/workspace'),
+  })
   let firstAgentEventMs = 0
   for await (const event of client.followEvents(job.id)) {
-    if (firstAgentEventMs === 0 && event.kind.startsWith('agent.')) firstAgentEventMs = performance.now() - began
+    if (firstAgentEventMs === 0 && event.kind.startsWith('agent.'))
+      firstAgentEventMs = performance.now() - began
     if (event.kind === 'job.failed') throw new Error(JSON.stringify(event.facts))
   }
   return { totalMs: performance.now() - began, firstAgentEventMs }

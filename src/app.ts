@@ -77,20 +77,43 @@ async function startGatewayRole(config: Config, start: RoleStart, log: Log): Pro
   const databases = stack.use(openDatabases(start.databaseUrls, { log, name: 'gateway' }))
   const listener = stack.use(await createListener(start.databaseUrls.system, log))
   const { startGateway } = await import('#gateway')
-  const gateway = await startGateway({ config, databases, authenticator: stack.use(await createAuthenticator(databases, listener)), log })
+  const gateway = await startGateway({
+    config,
+    databases,
+    authenticator: stack.use(await createAuthenticator(databases, listener)),
+    log,
+  })
   stack.defer(() => gateway.close())
   return { url: gateway.url, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
-async function startWorkerRole(config: Config, start: RoleStart, masterKey: MasterKey, log: Log): Promise<Role> {
+async function startWorkerRole(
+  config: Config,
+  start: RoleStart,
+  masterKey: MasterKey,
+  log: Log,
+): Promise<Role> {
   const stack = new AsyncDisposableStack()
   const { createSandboxes, egressFrom, limitsFrom } = await import('#sandbox')
   const home = config.FLOWFORGE_HOME
   const places = { slots: config.FLOWFORGE_SLOTS, lanes: config.FLOWFORGE_LANES }
-  const databases = stack.use(openDatabases(start.databaseUrls, { log, name: 'worker', connections: Math.min(places.slots + places.lanes + 4, 40) }))
+  const databases = stack.use(
+    openDatabases(start.databaseUrls, {
+      log,
+      name: 'worker',
+      connections: Math.min(places.slots + places.lanes + 4, 40),
+    }),
+  )
   const listener = stack.use(await createListener(start.databaseUrls.system, log))
   const sandboxes = stack.use(await createSandboxes(config, log))
-  const queue = stack.use(await createJobQueue({ url: start.databaseUrls.system, places: places.slots + places.lanes, name: `worker-${process.pid}`, log }))
+  const queue = stack.use(
+    await createJobQueue({
+      url: start.databaseUrls.system,
+      places: places.slots + places.lanes,
+      name: `worker-${process.pid}`,
+      log,
+    }),
+  )
   const vault = createVault(masterKey)
   const author = /^(.*) <(.*)>$/.exec(config.FLOWFORGE_COMMIT_AUTHOR)
   stack.use(
@@ -102,9 +125,11 @@ async function startWorkerRole(config: Config, start: RoleStart, masterKey: Mast
         log,
         clock: systemClock,
         mirrors: openMirrors(config, databases, log, stack),
-        blobs: await createFolderBlobs(join(home, 'blobs')),
+        blobs: createFolderBlobs(join(home, 'blobs')),
         repositoryOf: (claim) =>
-          inOrganization(databases, claim.key.organizationId, (trx) => openRepository(trx, vault, claim.job.repository_id)),
+          inOrganization(databases, claim.key.organizationId, (trx) =>
+            openRepository(trx, vault, claim.job.repository_id),
+          ),
         settings: {
           scratchDirectory: join(home, 'scratch'),
           layerDirectory: join(home, 'layers'),

@@ -119,7 +119,7 @@ test('a file that is no bundle, or a bundle of other refs, is refused', async (t
   await bundle(good)
   const { size } = await open(file).then(async (handle) => {
     await using opened = handle
-    return opened.stat()
+    return await opened.stat()
   })
   await refused(/bytes; at most/, { bundleBytes: size - 1 })
   await truncate(file, size - 30)

@@ -49,7 +49,7 @@ export async function collect(
   await using quarantine = await openQuarantine(place)
   const { fileBytes } = limits
   const answer = await readPack(quarantine, place, { handle, header, fileBytes, signal })
-  if (answer.code !== 0) return readRefusal(place, request, answer)
+  if (answer.code !== 0) return await readRefusal(place, request, answer)
   const packBytes = found.size - header.bytes
   const verdict = await inspect({
     place,

@@ -11,24 +11,40 @@ import type { Workspace } from './workspace.ts'
 
 const BUNDLE_LIMIT_BYTES = 2 * 1024 ** 3
 
-export async function bringHome(work: Work, { sandbox }: Workspace, base: string, summary: string): Promise<End> {
+export async function bringHome(
+  work: Work,
+  { sandbox }: Workspace,
+  base: string,
+  summary: string,
+): Promise<End> {
   const { claim, tools, mirror, events } = work
   const { job } = claim
   await using scratch = await openScratch(work)
   const made = await sandbox.run(
-    commitCommand({ name: 'result', message: resultMessage(job), author: tools.settings.commitAuthor, date: new Date(tools.clock.now()) }),
+    commitCommand({
+      name: 'result',
+      message: resultMessage(job),
+      author: tools.settings.commitAuthor,
+      date: new Date(tools.clock.now()),
+    }),
     { timeoutMs: 10 * 60_000 },
   )
   if (made.exitCode === NOTHING_CHANGED) return nothingChanged(work, summary)
   if (made.exitCode !== 0) {
-    return agentFailed(job, { cause: 'result_unreadable', message: `The work tree could not be committed: ${made.stderr.toString().slice(-1_000)}` })
+    return agentFailed(job, {
+      cause: 'result_unreadable',
+      message: `The work tree could not be committed: ${made.stderr.toString().slice(-1_000)}`,
+    })
   }
   const file = scratch.path('result.bundle')
   const taken = await sandbox.take('result.bundle', file, BUNDLE_LIMIT_BYTES)
   if (taken !== 'taken') {
     return agentFailed(job, {
       cause: 'result_rejected',
-      message: taken === 'absent' ? 'The sandbox gave no result.' : `The result is larger than ${BUNDLE_LIMIT_BYTES / 1024 ** 2} MiB.`,
+      message:
+        taken === 'absent'
+          ? 'The sandbox gave no result.'
+          : `The result is larger than ${BUNDLE_LIMIT_BYTES / 1024 ** 2} MiB.`,
     })
   }
   const collected = await mirror.collect({ file, base, keepAs: `jobs/${claim.key.id}` }, work.signal)
@@ -36,10 +52,17 @@ export async function bringHome(work: Work, { sandbox }: Workspace, base: string
     case 'unchanged':
       return nothingChanged(work, summary)
     case 'rejected':
-      return agentFailed(job, { cause: 'result_rejected', message: `The result is not taken: ${collected.problem}` })
+      return agentFailed(job, {
+        cause: 'result_rejected',
+        message: `The result is not taken: ${collected.problem}`,
+      })
     case 'collected': {
       const resultBlob = await tools.blobs.putFile(file)
-      events.write('run.collected', { commit: collected.commit, paths: collected.paths.slice(0, 200), files: collected.paths.length })
+      events.write('run.collected', {
+        commit: collected.commit,
+        paths: collected.paths.slice(0, 200),
+        files: collected.paths.length,
+      })
       await reach('run:result-collected')
       return { kind: 'result', baseCommit: base, resultCommit: collected.commit, resultBlob, summary }
     }
@@ -58,7 +81,8 @@ export async function storeBundle(work: Work, commit: string, without: readonly 
   await using scratch = await openScratch(work)
   const file = scratch.path('landing.bundle')
   await work.mirror.writeBundle(commit, without, file)
-  return work.tools.blobs.putFile(file)
+  // Awaited here: the scratch folder goes when this scope ends.
+  return await work.tools.blobs.putFile(file)
 }
 
 /** The mirror is a cache: what it lost, or what another worker's mirror has, comes back from storage. */
