@@ -287,6 +287,8 @@ type JobsTable = {
   created_at: Optional<Date, Date | string>
   started_at: Optional<Date | null, Date | string | null>
   finished_at: Optional<Date | null, Date | string | null>
+  /** Tries that ended by the agent's own failure: max_attempts counts these. Attempts also count runs that were cut off. */
+  agent_failures: Optional<number>
 }
 
 /** The pair that is pushed: the commit and the value the branch must still have. Written before any push, so that every owner pushes exactly that pair. */

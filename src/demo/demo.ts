@@ -24,7 +24,12 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     stack.defer(() => model.close())
     environment['FLOWFORGE_UPSTREAM_URL'] = model.url
   }
-  say(pc.bold('FlowForge') + (scripted ? pc.yellow(`  ${SIMULATED}: the answers are played, everything else is real`) : '  model: Claude'))
+  say(
+    pc.bold('FlowForge') +
+      (scripted
+        ? pc.yellow(`  ${SIMULATED}: the answers are played, everything else is real`)
+        : '  model: Claude'),
+  )
   say('Starting PostgreSQL, gateway, API and worker …')
   const running = stack.use(
     await up({ environment, logTo: 'files', ...(scripted ? { modelSource: 'scripted' as const } : {}) }),
@@ -44,7 +49,13 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 
 type Ended = { readonly play: Play; readonly job: Job }
 
-async function playAll(client: Client, origin: string, scripted: boolean, options: DemoOptions, say: (line: string) => void): Promise<readonly Ended[]> {
+async function playAll(
+  client: Client,
+  origin: string,
+  scripted: boolean,
+  options: DemoOptions,
+  say: (line: string) => void,
+): Promise<readonly Ended[]> {
   const submitted = await Promise.all(
     PLAYS.map(async (play) => {
       const { job } = await client.submit({
@@ -63,7 +74,10 @@ async function playAll(client: Client, origin: string, scripted: boolean, option
       const label = `${pc.bold(`#${job.number}`)} ${play.title.padEnd(width)}`
       await followUntilSettled(client, job, (event) => {
         if (options.json) process.stdout.write(`${JSON.stringify({ job: job.number, ...event })}\n`)
-        else if (TOLD.test(event.kind)) say(`${pc.dim(clockTime(event))}  ${label}  ${colour(event)(narrate(event).split('\n', 1)[0]?.slice(0, 110) ?? '')}`)
+        else if (TOLD.test(event.kind))
+          say(
+            `${pc.dim(clockTime(event))}  ${label}  ${colour(event)(narrate(event).split('\n', 1)[0]?.slice(0, 110) ?? '')}`,
+          )
       })
       return { play, job: await client.readJob(job.id) }
     }),
@@ -98,10 +112,18 @@ function clockTime(event: JobEvent): string {
   return event.occurredAt.slice(11, 19)
 }
 
-async function summaryOf(ended: readonly Ended[], origin: string, scripted: boolean, running: Running): Promise<string> {
+async function summaryOf(
+  ended: readonly Ended[],
+  origin: string,
+  scripted: boolean,
+  running: Running,
+): Promise<string> {
   const results = ended.map(({ play, job }) => {
     const mark = job.state === play.ends ? pc.green('✔') : pc.red('✘')
-    const what = job.state === 'succeeded' ? `landed as ${job.landedCommit?.slice(0, 8)}` : `${job.state}: ${job.message?.split('\n', 1)[0] ?? ''}`
+    const what =
+      job.state === 'succeeded'
+        ? `landed as ${job.landedCommit?.slice(0, 8)}`
+        : `${job.state}: ${job.message?.split('\n', 1)[0] ?? ''}`
     const cost = `$${job.costUsd}${job.simulated ? ` (${SIMULATED})` : ''}`
     return `${mark} #${job.number} ${play.title}: ${what}, ${cost}`
   })
@@ -116,7 +138,11 @@ async function summaryOf(ended: readonly Ended[], origin: string, scripted: bool
     ...(scripted ? [pc.yellow(`${SIMULATED}: set ANTHROPIC_API_KEY to see Claude do the same.`), ''] : []),
     `API      ${running.apiUrl}`,
     `Gateway  ${running.gatewayUrl}`,
-    ...(waiting ? [`Review   ./bin/flowforge show ${waiting.job.number}, then ./bin/flowforge approve ${waiting.job.number}`] : []),
+    ...(waiting
+      ? [
+          `Review   ./bin/flowforge show ${waiting.job.number}, then ./bin/flowforge approve ${waiting.job.number}`,
+        ]
+      : []),
     `Yours    ./bin/flowforge submit /path/to/your/repository "What is to be done" --into main --check "npm test" --wait`,
   ].join('\n')
 }

@@ -17,7 +17,10 @@ const edit = (path: string, before: string, after: string) => ({
   input: { file_path: `/workspace/${path}`, old_string: before, new_string: after },
 })
 const read = (path: string) => ({ name: 'Read', input: { file_path: `/workspace/${path}` } })
-const write = (path: string, content: string) => ({ name: 'Write', input: { file_path: `/workspace/${path}`, content } })
+const write = (path: string, content: string) => ({
+  name: 'Write',
+  input: { file_path: `/workspace/${path}`, content },
+})
 const bash = (command: string, description: string) => ({ name: 'Bash', input: { command, description } })
 const runTests = bash('node --test 2>&1 | tail -12', 'Run the tests')
 
@@ -32,8 +35,15 @@ export const PLAYS: readonly Play[] = [
         {
           text: 'The function goes to the end of the file, with its test.',
           tools: [
-            edit('src/cart.js', '    sum += item.cents * item.count\n  }\n  return sum\n}\n', '    sum += item.cents * item.count\n  }\n  return sum\n}\n\n/** A price less a percentage, in whole cents. */\nexport function withDiscount(cents, percent) {\n  return Math.round(cents * (1 - percent / 100))\n}\n'),
-            write('test/discount.test.js', `import assert from 'node:assert/strict'\nimport { test } from 'node:test'\nimport { withDiscount } from '../src/cart.js'\n\ntest('a discount is taken off and rounded to cents', () => {\n  assert.equal(withDiscount(999, 10), 899)\n})\n`),
+            edit(
+              'src/cart.js',
+              '    sum += item.cents * item.count\n  }\n  return sum\n}\n',
+              '    sum += item.cents * item.count\n  }\n  return sum\n}\n\n/** A price less a percentage, in whole cents. */\nexport function withDiscount(cents, percent) {\n  return Math.round(cents * (1 - percent / 100))\n}\n',
+            ),
+            write(
+              'test/discount.test.js',
+              `import assert from 'node:assert/strict'\nimport { test } from 'node:test'\nimport { withDiscount } from '../src/cart.js'\n\ntest('a discount is taken off and rounded to cents', () => {\n  assert.equal(withDiscount(999, 10), 899)\n})\n`,
+            ),
           ],
         },
         { text: 'Do all tests pass?', tools: [runTests] },
@@ -51,8 +61,15 @@ export const PLAYS: readonly Play[] = [
         {
           text: 'A guard at the top of the function is enough.',
           tools: [
-            edit('src/cart.js', "  const same = cart.find(", "  if (cents < 0 || count < 1) throw new RangeError(`${name} cannot be added`)\n  const same = cart.find("),
-            write('test/refuse.test.js', `import assert from 'node:assert/strict'\nimport { test } from 'node:test'\nimport { addItem, createCart } from '../src/cart.js'\n\ntest('nothing is given away', () => {\n  assert.throws(() => addItem(createCart(), 'tea', -1), RangeError)\n  assert.throws(() => addItem(createCart(), 'tea', 100, 0), RangeError)\n})\n`),
+            edit(
+              'src/cart.js',
+              '  const same = cart.find(',
+              '  if (cents < 0 || count < 1) throw new RangeError(`${name} cannot be added`)\n  const same = cart.find(',
+            ),
+            write(
+              'test/refuse.test.js',
+              `import assert from 'node:assert/strict'\nimport { test } from 'node:test'\nimport { addItem, createCart } from '../src/cart.js'\n\ntest('nothing is given away', () => {\n  assert.throws(() => addItem(createCart(), 'tea', -1), RangeError)\n  assert.throws(() => addItem(createCart(), 'tea', 100, 0), RangeError)\n})\n`,
+            ),
           ],
         },
         { text: 'Do all tests pass?', tools: [runTests] },
@@ -69,8 +86,16 @@ export const PLAYS: readonly Play[] = [
         { text: 'Two small files.', tools: [read('src/price.js'), read('test/price.test.js')] },
         {
           tools: [
-            edit('src/price.js', '/** 1999 becomes "19.99". */\nexport function formatPrice(cents) {\n  return (cents / 100).toFixed(2)\n}', '/** 1999 becomes "19.99", with a currency "EUR 19.99". */\nexport function formatPrice(cents, currency) {\n  const price = (cents / 100).toFixed(2)\n  return currency ? `${currency} ${price}` : price\n}'),
-            edit('test/price.test.js', "  assert.equal(formatPrice(1999), '19.99')\n", "  assert.equal(formatPrice(1999), '19.99')\n  assert.equal(formatPrice(1999, 'EUR'), 'EUR 19.99')\n"),
+            edit(
+              'src/price.js',
+              '/** 1999 becomes "19.99". */\nexport function formatPrice(cents) {\n  return (cents / 100).toFixed(2)\n}',
+              '/** 1999 becomes "19.99", with a currency "EUR 19.99". */\nexport function formatPrice(cents, currency) {\n  const price = (cents / 100).toFixed(2)\n  return currency ? `${currency} ${price}` : price\n}',
+            ),
+            edit(
+              'test/price.test.js',
+              "  assert.equal(formatPrice(1999), '19.99')\n",
+              "  assert.equal(formatPrice(1999), '19.99')\n  assert.equal(formatPrice(1999, 'EUR'), 'EUR 19.99')\n",
+            ),
           ],
         },
         { tools: [runTests] },
@@ -87,7 +112,11 @@ export const PLAYS: readonly Play[] = [
         { tools: [read('README.md'), read('src/cart.js')] },
         {
           tools: [
-            edit('README.md', 'A cart and its prices.\n', "A cart and its prices.\n\n## Use\n\n```js\nimport { addItem, createCart, total } from './src/cart.js'\nimport { formatPrice } from './src/price.js'\n\nconst cart = createCart()\naddItem(cart, 'tea', 450, 2)\naddItem(cart, 'cup', 1200)\nconsole.log(formatPrice(total(cart))) // 21.00\n```\n"),
+            edit(
+              'README.md',
+              'A cart and its prices.\n',
+              "A cart and its prices.\n\n## Use\n\n```js\nimport { addItem, createCart, total } from './src/cart.js'\nimport { formatPrice } from './src/price.js'\n\nconst cart = createCart()\naddItem(cart, 'tea', 450, 2)\naddItem(cart, 'cup', 1200)\nconsole.log(formatPrice(total(cart))) // 21.00\n```\n",
+            ),
           ],
         },
         { text: 'The README has a section on use.' },
@@ -104,7 +133,10 @@ export const PLAYS: readonly Play[] = [
         {
           text: 'A small workflow is enough.',
           tools: [
-            write('.github/workflows/test.yml', 'name: test\non: push\njobs:\n  test:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v5\n      - run: node --test\n'),
+            write(
+              '.github/workflows/test.yml',
+              'name: test\non: push\njobs:\n  test:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v5\n      - run: node --test\n',
+            ),
           ],
         },
         { text: 'Every push runs the tests.' },

@@ -75,7 +75,17 @@ export async function makeSampleRepository(): Promise<string> {
     await writeFile(join(work, path), text)
   }
   const git = (...args: string[]) =>
-    run('git', ['-C', work, '-c', 'user.name=Sample', '-c', 'user.email=sample@localhost', '-c', 'commit.gpgsign=false', ...args])
+    run('git', [
+      '-C',
+      work,
+      '-c',
+      'user.name=Sample',
+      '-c',
+      'user.email=sample@localhost',
+      '-c',
+      'commit.gpgsign=false',
+      ...args,
+    ])
   await git('init', '--quiet', '--initial-branch', 'main')
   await git('add', '.')
   await git('commit', '--quiet', '--message', 'Open the shop')
@@ -85,6 +95,14 @@ export async function makeSampleRepository(): Promise<string> {
 
 /** The history of main, newest first, as people read it. */
 export async function historyOf(origin: string): Promise<string> {
-  const { stdout } = await run('git', ['-C', origin, 'log', '--graph', '--format=%h %s', '--max-count=20', 'main'])
+  const { stdout } = await run('git', [
+    '-C',
+    origin,
+    'log',
+    '--graph',
+    '--format=%h %s',
+    '--max-count=20',
+    'main',
+  ])
   return stdout.trimEnd()
 }

@@ -37,14 +37,21 @@ test('what an organization already holds counts against its share', () => {
 })
 
 test('weight two gets twice the places', () => {
-  const picked = pickFairly([...jobs('a', 50), ...jobs('b', 50)], [], rules(9, { weightOf: (id) => (id === 'a' ? 2 : 1) }))
+  const picked = pickFairly(
+    [...jobs('a', 50), ...jobs('b', 50)],
+    [],
+    rules(9, { weightOf: (id) => (id === 'a' ? 2 : 1) }),
+  )
   assert.equal(countOf(picked, 'a'), 6)
   assert.equal(countOf(picked, 'b'), 3)
 })
 
 test('the higher priority goes first, then the older', () => {
   const waiting = [...jobs('a', 3), { ...jobs('a', 1)[0]!, id: 'urgent', number: 99, priority: 10 }]
-  assert.deepEqual(pickFairly(waiting, [], rules(2)).map((job) => job.id), ['urgent', 'a0'])
+  assert.deepEqual(
+    pickFairly(waiting, [], rules(2)).map((job) => job.id),
+    ['urgent', 'a0'],
+  )
 })
 
 test('limits of organization and repository are hard', () => {
@@ -59,10 +66,20 @@ test('limits of organization and repository are hard', () => {
 })
 
 test('a job of another repository passes one whose repository is full', () => {
-  const waiting = [...jobs('a', 2, { repositoryId: 'full' }), { ...jobs('a', 1)[0]!, id: 'other', number: 50, repositoryId: 'free' }]
+  const waiting = [
+    ...jobs('a', 2, { repositoryId: 'full' }),
+    { ...jobs('a', 1)[0]!, id: 'other', number: 50, repositoryId: 'free' },
+  ]
   const held = [{ organizationId: 'a', repositoryId: 'full', jobs: 1 }]
-  const picked = pickFairly(waiting, held, rules(5, { limitOfRepository: (id) => (id === 'full' ? 1 : Infinity) }))
-  assert.deepEqual(picked.map((job) => job.id), ['other'])
+  const picked = pickFairly(
+    waiting,
+    held,
+    rules(5, { limitOfRepository: (id) => (id === 'full' ? 1 : Infinity) }),
+  )
+  assert.deepEqual(
+    picked.map((job) => job.id),
+    ['other'],
+  )
 })
 
 test('never more than there is room for', () => {

@@ -31,9 +31,14 @@ export type Rules = {
  * Picks who goes in: again and again the organization that holds the least for its weight, and of it the job of the
  * highest priority, oldest first. An organization or repository at its limit is passed over.
  */
-export function pickFairly(waiting: readonly Waiting[], held: readonly Held[], rules: Rules): readonly Waiting[] {
+export function pickFairly(
+  waiting: readonly Waiting[],
+  held: readonly Held[],
+  rules: Rules,
+): readonly Waiting[] {
   const byOrganization = Map.groupBy(waiting, (job) => job.organizationId)
-  for (const jobs of byOrganization.values()) jobs.sort((a, b) => b.priority - a.priority || a.number - b.number)
+  for (const jobs of byOrganization.values())
+    jobs.sort((a, b) => b.priority - a.priority || a.number - b.number)
   const ofOrganization = new Map<string, number>()
   const ofRepository = new Map<string, number>()
   for (const { organizationId, repositoryId, jobs } of held) {
@@ -46,7 +51,9 @@ export function pickFairly(waiting: readonly Waiting[], held: readonly Held[], r
     for (const [organizationId, jobs] of byOrganization) {
       const holds = ofOrganization.get(organizationId) ?? 0
       if (holds >= rules.limitOfOrganization(organizationId)) continue
-      const job = jobs.find((one) => (ofRepository.get(one.repositoryId) ?? 0) < rules.limitOfRepository(one.repositoryId))
+      const job = jobs.find(
+        (one) => (ofRepository.get(one.repositoryId) ?? 0) < rules.limitOfRepository(one.repositoryId),
+      )
       if (!job) continue
       const share = holds / rules.weightOf(organizationId)
       if (!best || share < best.share || (share === best.share && job.createdAt < best.job.createdAt)) {
@@ -96,7 +103,8 @@ export async function admit(
     const picked = pickFairly(waiting, held, {
       room,
       weightOf: (id) => organizationOf.get(id)?.share_weight ?? 1,
-      limitOfOrganization: (id) => organizationOf.get(id)?.max_running_jobs ?? defaults.maxRunningJobs ?? Infinity,
+      limitOfOrganization: (id) =>
+        organizationOf.get(id)?.max_running_jobs ?? defaults.maxRunningJobs ?? Infinity,
       limitOfRepository: (id) => repositoryOf.get(id)?.max_running_jobs ?? Infinity,
     })
     for (const job of picked) {
@@ -112,16 +120,30 @@ async function findHeld(trx: Transaction): Promise<readonly Held[]> {
     .selectFrom('jobs')
     .select(['organization_id', 'repository_id', sql<number>`count(*)::int`.as('jobs')])
     .where((where) =>
-      where.or([where('state', '=', 'running'), where.and([where('state', '=', 'queued'), where('queue_entry', 'is not', null)])]),
+      where.or([
+        where('state', '=', 'running'),
+        where.and([where('state', '=', 'queued'), where('queue_entry', 'is not', null)]),
+      ]),
     )
     .groupBy(['organization_id', 'repository_id'])
     .execute()
-  return rows.map((row) => ({ organizationId: row.organization_id, repositoryId: row.repository_id, jobs: row.jobs }))
+  return rows.map((row) => ({
+    organizationId: row.organization_id,
+    repositoryId: row.repository_id,
+    jobs: row.jobs,
+  }))
 }
 
 /** The first candidates of each organization and repository: more of one than fit could not go in anyway. */
 async function findWaiting(trx: Transaction, room: number): Promise<readonly Waiting[]> {
-  const { rows } = await sql<{ id: string; organization_id: string; repository_id: string; priority: number; number: string; created_at: Date }>`
+  const { rows } = await sql<{
+    id: string
+    organization_id: string
+    repository_id: string
+    priority: number
+    number: string
+    created_at: Date
+  }>`
     select id, organization_id, repository_id, priority, number, created_at from (
       select id, organization_id, repository_id, priority, number, created_at,
              row_number() over (partition by repository_id order by priority desc, number) as place
@@ -148,7 +170,11 @@ async function sendOrphanedLandings(trx: Transaction, queue: JobQueue): Promise<
     .limit(500)
     .execute()
   for (const job of jobs) {
-    const entry = await queue.send(trx, 'job.land', { jobId: job.id as JobId, lane: laneOf(job), priority: job.priority })
+    const entry = await queue.send(trx, 'job.land', {
+      jobId: job.id as JobId,
+      lane: laneOf(job),
+      priority: job.priority,
+    })
     await trx.updateTable('jobs').set({ queue_entry: entry }).where('id', '=', job.id).execute()
   }
 }

@@ -18,7 +18,11 @@ export type Checkpoints = AsyncDisposable & {
   save(): Promise<void>
 }
 
-export function keepCheckpoints(work: Work, workspace: Workspace, session: { readonly id: string; readonly base: string }): Checkpoints {
+export function keepCheckpoints(
+  work: Work,
+  workspace: Workspace,
+  session: { readonly id: string; readonly base: string },
+): Checkpoints {
   const { tools, events } = work
   const ended = new AbortController()
   let saving: Promise<void> = Promise.resolve()
@@ -29,7 +33,9 @@ export function keepCheckpoints(work: Work, workspace: Workspace, session: { rea
       if (saved) events.write('checkpoint.saved', saved)
     } catch (error) {
       tools.log.warn({ err: error, job: work.claim.key.id }, 'checkpoint.failed')
-      events.write('checkpoint.failed', { problem: error instanceof Error ? error.message.slice(0, 500) : 'unknown' })
+      events.write('checkpoint.failed', {
+        problem: error instanceof Error ? error.message.slice(0, 500) : 'unknown',
+      })
     }
   }
 
@@ -63,11 +69,18 @@ async function saveOnce(
   const { claim, tools } = work
   await using scratch = await openScratch(work)
   const bundle = await sandbox.run(
-    commitCommand({ name: 'checkpoint', message: resultMessage(claim.job), author: tools.settings.commitAuthor, date: new Date(tools.clock.now()) }),
+    commitCommand({
+      name: 'checkpoint',
+      message: resultMessage(claim.job),
+      author: tools.settings.commitAuthor,
+      date: new Date(tools.clock.now()),
+    }),
     { timeoutMs: 5 * 60_000 },
   )
   const bundleFile = scratch.path('checkpoint.bundle')
-  const hasBundle = bundle.exitCode === 0 && (await sandbox.take('checkpoint.bundle', bundleFile, BUNDLE_LIMIT_BYTES)) === 'taken'
+  const hasBundle =
+    bundle.exitCode === 0 &&
+    (await sandbox.take('checkpoint.bundle', bundleFile, BUNDLE_LIMIT_BYTES)) === 'taken'
   const stateFile = scratch.path('state.tar')
   const hasState = claim.job.agent === 'claude' && (await saveState(sandbox, stateFile)) === 'saved'
   if (!hasBundle && !hasState) return undefined

@@ -19,7 +19,10 @@ export async function runChecks(work: Work, commit: string): Promise<Checked> {
   if (opened.kind === 'ended') {
     const { end } = opened
     if (end.kind === 'failed') return { kind: 'failed', cause: end.cause, message: end.message }
-    return { kind: 'interrupted', message: 'message' in end ? end.message : 'The sandbox could not be opened.' }
+    return {
+      kind: 'interrupted',
+      message: 'message' in end ? end.message : 'The sandbox could not be opened.',
+    }
   }
   await using workspace = opened.workspace
   for (const check of checks) {
@@ -32,8 +35,15 @@ export async function runChecks(work: Work, commit: string): Promise<Checked> {
     const output = Buffer.concat([result.stdout, result.stderr]).toString().slice(-8_000)
     events.write('check.ended', { check, exitCode: result.exitCode, output })
     if (result.exitCode !== 0) {
-      const how = result.ended === 'timed-out' ? `was not done after ${CHECK_LIMIT_MS / 60_000} minutes` : `failed (exit ${result.exitCode})`
-      return { kind: 'failed', cause: 'checks_failed', message: `On the merged tree the check ${how}: ${check}\n${output.slice(-2_000)}` }
+      const how =
+        result.ended === 'timed-out'
+          ? `was not done after ${CHECK_LIMIT_MS / 60_000} minutes`
+          : `failed (exit ${result.exitCode})`
+      return {
+        kind: 'failed',
+        cause: 'checks_failed',
+        message: `On the merged tree the check ${how}: ${check}\n${output.slice(-2_000)}`,
+      }
     }
   }
   return { kind: 'passed' }

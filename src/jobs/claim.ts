@@ -7,6 +7,7 @@ import type { Transaction } from '#db'
 import { newId, type ExecutionId, type JobId, type OrganizationId, type WorkerId } from '#lib/ids.ts'
 import { appendEvents, type NewEvent } from './events.ts'
 import type { JobKey } from './job.ts'
+import { toJsonb, toText } from './jsonb.ts'
 import type { Delivery } from './queue.ts'
 import { lockJob, type JobRow } from './store.ts'
 
@@ -42,7 +43,11 @@ export async function claimJob(
   const events: NewEvent[] = []
   const lost = job.current_execution !== null
   if (lost) {
-    await endExecution(trx, job.current_execution as ExecutionId, { outcome: 'lost', cause: 'worker_lost', message: 'The worker died or was cut off.' })
+    await endExecution(trx, job.current_execution as ExecutionId, {
+      outcome: 'lost',
+      cause: 'worker_lost',
+      message: 'The worker died or was cut off.',
+    })
     events.push({ kind: 'job.recovered', facts: { phase, lost: job.current_execution } })
   }
   await trx
@@ -70,7 +75,10 @@ export async function claimJob(
     .where('id', '=', job.id)
     .returningAll()
     .executeTakeFirstOrThrow()
-  events.push({ kind: phase === 'run' ? 'job.running' : 'job.merging', facts: { attempt, execution: executionId } })
+  events.push({
+    kind: phase === 'run' ? 'job.running' : 'job.merging',
+    facts: { attempt, execution: executionId },
+  })
   await appendEvents(trx, key, events, executionId)
   return { phase, executionId, attempt, delivery, job: claimed, key }
 }
@@ -78,7 +86,12 @@ export async function claimJob(
 export async function endExecution(
   trx: Transaction,
   id: ExecutionId,
-  end: { readonly outcome: string; readonly cause: string | null; readonly message: string | null; readonly usage?: unknown },
+  end: {
+    readonly outcome: string
+    readonly cause: string | null
+    readonly message: string | null
+    readonly usage?: unknown
+  },
 ): Promise<void> {
   await trx
     .updateTable('job_executions')
@@ -86,8 +99,8 @@ export async function endExecution(
       ended_at: sql<Date>`now()`,
       outcome: end.outcome,
       cause: end.cause,
-      message: end.message,
-      ...(end.usage === undefined ? {} : { usage: JSON.stringify(end.usage) }),
+      message: end.message === null ? null : toText(end.message),
+      ...(end.usage === undefined ? {} : { usage: toJsonb(end.usage) }),
     })
     .where('id', '=', id)
     .where('ended_at', 'is', null)

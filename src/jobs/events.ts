@@ -8,6 +8,7 @@ import { sleep } from '#lib/clock.ts'
 import type { ExecutionId } from '#lib/ids.ts'
 import type { Log } from '#telemetry'
 import type { JobKey } from './job.ts'
+import { toJsonb } from './jsonb.ts'
 
 export type NewEvent = {
   readonly kind: string
@@ -46,7 +47,7 @@ export async function appendEvents(
         number: first + index,
         execution_id: executionId ?? null,
         kind: event.kind,
-        facts: JSON.stringify(event.facts).replaceAll('\\u0000', '\\ufffd'),
+        facts: toJsonb(event.facts),
       })),
     )
     .execute()

@@ -33,6 +33,16 @@ export function createInbox(databases: Databases, claim: Claim, log: Log): Inbox
           .set({ delivered_at: new Date() })
           .where('job_id', '=', claim.key.id)
           .where('delivered_at', 'is', null)
+          // Fenced: a worker that was thought dead must not take what its successor is to hear.
+          .where((where) =>
+            where.exists(
+              where
+                .selectFrom('jobs')
+                .select('jobs.id')
+                .where('jobs.id', '=', claim.key.id)
+                .where('jobs.current_execution', '=', claim.executionId),
+            ),
+          )
           .returning(['text', 'created_at'])
           .execute(),
       )

@@ -20,23 +20,44 @@ const line = z.string().min(1).max(10_000)
 
 /** What a caller asks for. Sizes in bytes, times in seconds, money in US dollars as a decimal string. */
 export const jobRequestSchema = z.strictObject({
-  repository: line.describe('A registered name, an https or ssh address, or (operator only) an absolute path.'),
+  repository: line.describe(
+    'A registered name, an https or ssh address, or (operator only) an absolute path.',
+  ),
   task: z.string().min(1).describe('What the agent is to do.'),
   into: name.describe('The target branch.'),
   base: name.optional().describe('Branch, tag or commit to begin from. Default: the target branch.'),
   title: z.string().max(200).optional().describe('One line for people. Default: the first line of the task.'),
   agent: z.enum(['claude', 'command']).default('claude'),
-  command: z.array(z.string().max(100_000)).min(1).max(200).optional().describe('The program and its arguments, for agent "command".'),
+  command: z
+    .array(z.string().max(100_000))
+    .min(1)
+    .max(200)
+    .optional()
+    .describe('The program and its arguments, for agent "command".'),
   model: name.optional().describe('A model id. Default: what Claude Code takes by itself.'),
   maxTurns: z.int().min(1).max(1000).optional(),
   timeLimitSeconds: z.int().min(1).max(86_000).default(3600),
-  budgetUsd: z.string().regex(/^\d{1,9}(\.\d{1,9})?$/, 'it must be a decimal number such as "2.50"').optional(),
-  setup: line.optional().describe('A shell command that brings dependencies, run before the agent and before the checks.'),
-  checks: z.array(line).max(50).default([]).describe('Shell commands that must pass on the merged tree before it lands.'),
+  budgetUsd: z
+    .string()
+    .regex(/^\d{1,9}(\.\d{1,9})?$/, 'it must be a decimal number such as "2.50"')
+    .optional(),
+  setup: line
+    .optional()
+    .describe('A shell command that brings dependencies, run before the agent and before the checks.'),
+  checks: z
+    .array(line)
+    .max(50)
+    .default([])
+    .describe('Shell commands that must pass on the merged tree before it lands.'),
   variables: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/), z.string().max(32_768)).default({}),
   landing: z.enum(['merge', 'branch']).default('merge'),
   priority: z.int().min(-100).max(100).default(0),
-  maxAttempts: z.int().min(1).max(10).default(1).describe('How often the agent may try when it fails. Infrastructure failures do not count.'),
+  maxAttempts: z
+    .int()
+    .min(1)
+    .max(10)
+    .default(1)
+    .describe('How often the agent may try when it fails. Infrastructure failures do not count.'),
   costTags: z.record(z.string().max(100), z.string().max(200)).default({}),
   idempotencyKey: z.string().min(1).max(200).optional(),
 })
@@ -65,7 +86,7 @@ export const jobSchema = z.object({
   costTags: z.record(z.string(), z.string()),
   attempts: z.int(),
   maxAttempts: z.int(),
-  costUsd: z.string().describe('What the model calls of this job cost, by the gateway\'s ledger.'),
+  costUsd: z.string().describe("What the model calls of this job cost, by the gateway's ledger."),
   simulated: z.boolean().describe('The answers came from the scripted model (no key), not from Claude.'),
   cause: z.string().nullable().describe('Why it is failed, paused, cancelled or in review: a stable word.'),
   message: z.string().nullable().describe('The same for people, with what to do.'),

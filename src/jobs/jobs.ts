@@ -7,14 +7,33 @@ import { openRepository } from '#repositories'
 import { requireScope, type Principal } from '#tenants'
 import { approveJob, cancelJob, rejectJob, resumeJob, tellJob } from './control.ts'
 import { resultBranchOf } from './kept-branch.ts'
-import { jobRequestSchema, type Execution, type Job, type JobEvent, type JobQuery, type JobRequest } from './job.ts'
-import { findJob, listEvents, listExecutions, listJobs, repositoryNameOf, toUsd, viewJob, type JobRow } from './store.ts'
+import {
+  jobRequestSchema,
+  type Execution,
+  type Job,
+  type JobEvent,
+  type JobQuery,
+  type JobRequest,
+} from './job.ts'
+import {
+  findJob,
+  listEvents,
+  listExecutions,
+  listJobs,
+  repositoryNameOf,
+  toUsd,
+  viewJob,
+  type JobRow,
+} from './store.ts'
 import { submitJob, type Submitted, type SubmitTools } from './submit.ts'
 
 export type Jobs = {
   /** One transaction: repository, job row, first event, audit. `created` is false when the idempotency key was used before. */
   submit(principal: Principal, request: JobRequest): Promise<Submitted>
-  list(principal: Principal, query: JobQuery): Promise<{ readonly jobs: readonly Job[]; readonly nextBefore: number | null }>
+  list(
+    principal: Principal,
+    query: JobQuery,
+  ): Promise<{ readonly jobs: readonly Job[]; readonly nextBefore: number | null }>
   /** `name` is a number (12) or an id. */
   read(principal: Principal, name: string): Promise<Job>
   cancel(principal: Principal, name: string): Promise<Job>
@@ -60,8 +79,9 @@ export function createJobs(tools: SubmitTools): Jobs {
     async retry(principal, name) {
       requireScope(principal, 'jobs:write')
       const job = await within(principal, (trx) => findJob(trx, name))
-      if (job.state === 'paused') return acting(principal, (trx) => resumeJob(trx, principal, job))
-      if (job.state !== 'failed' && job.state !== 'cancelled') throw refuse('invalid_transition', { id: String(job.number), state: job.state, to: 'queued' })
+      if (job.state === 'paused') return acting(principal, (trx) => resumeJob(trx, principal, job.id))
+      if (job.state !== 'failed' && job.state !== 'cancelled')
+        throw refuse('invalid_transition', { id: String(job.number), state: job.state, to: 'queued' })
       const repository = await within(principal, (trx) => repositoryNameOf(trx, job))
       return (await submitJob(tools, principal, requestOf(job, repository), job.id as JobId)).job
     },
@@ -101,7 +121,12 @@ export function createJobs(tools: SubmitTools): Jobs {
  * Which commit is approved. Without one: the result as it stands. With the result's: a guard that it did not change
  * since it was looked at. With another: the tip of the job's own branch, where a person has mended it.
  */
-async function approvedCommit(tools: SubmitTools, principal: Principal, job: JobRow, asked: string | undefined): Promise<string> {
+async function approvedCommit(
+  tools: SubmitTools,
+  principal: Principal,
+  job: JobRow,
+  asked: string | undefined,
+): Promise<string> {
   const id = String(job.number)
   const result = job.result_commit
   if (result === null) throw refuse('not_in_review', { id, state: job.state })

@@ -20,7 +20,9 @@ export async function keepBranch(work: Work): Promise<string | undefined> {
   if (sensitive.length > 0) return undefined
   const branch = resultBranchOf(job)
   const push = await mirror.push({ commit: job.result_commit, branch, expectedOld: null }, signal)
-  const kept = push.kind === 'pushed' || (await mirror.remoteContains(branch, job.result_commit, signal)).kind === 'contained'
+  const kept =
+    push.kind === 'pushed' ||
+    (await mirror.remoteContains(branch, job.result_commit, signal)).kind === 'contained'
   if (!kept) return undefined
   events.write('land.branch_kept', { branch, commit: job.result_commit })
   return branch

@@ -19,20 +19,23 @@ import { keepBranch, resultBranchOf } from './kept-branch.ts'
 import { findOpenLanding, settleLanding, writeLanding, type Landing } from './landing.ts'
 import { landingMessage } from './landing-message.ts'
 import { restoreResult } from './result.ts'
-import { backOff, infrastructureFailed } from './retry.ts'
+import { backOff } from './retry.ts'
 import { reviewReasonsOf } from './review.ts'
-import type { End } from './settle.ts'
+import type { End, Why } from './settle.ts'
 import { stopReasonOf } from './stop.ts'
 import type { Work } from './work.ts'
 
 /** A target that moves this often while one job lands goes to the back of its lane. */
 const TRIES_IN_A_ROW = 5
+/** A remote that refuses us so often in a row (rights, no such repository) is for a person to mend. */
+const REFUSALS_IN_A_ROW = 3
 
 export async function landJob(work: Work): Promise<End> {
   const { claim, repository, events } = work
   await reach('land:claimed')
   let landing = await findOpenLanding(work)
-  if (!landing && claim.job.cancel_requested_at) return { kind: 'cancelled', message: 'Cancelled before it landed.' }
+  if (!landing && claim.job.cancel_requested_at)
+    return { kind: 'cancelled', message: 'Cancelled before it landed.' }
   await restoreResult(work, landing)
 
   for (let tries = 0; tries < TRIES_IN_A_ROW; tries += 1) {
@@ -71,12 +74,17 @@ export async function landJob(work: Work): Promise<End> {
       }
       case 'unreachable':
         // The landing stays written: whoever comes next asks the remote first.
-        return { kind: 'again', cause: 'unreachable', message: pushed.problem, delayMs: backOff(claim.delivery.retry, 5_000) }
+        return againLater(work, { cause: 'unreachable', message: pushed.problem })
       default:
         expectNever(pushed)
     }
   }
-  return { kind: 'again', cause: 'target_busy', message: 'The target branch moved again and again.', delayMs: backOff(1, 1_000) }
+  return {
+    kind: 'again',
+    cause: 'target_busy',
+    message: 'The target branch moved again and again.',
+    delayMs: backOff(1, 1_000),
+  }
 }
 
 type Prepared = { readonly kind: 'written'; readonly landing: Landing } | End
@@ -91,12 +99,21 @@ async function prepareLanding(work: Work): Promise<Prepared> {
 
   const target = await mirror.fetchBranch(job.target_branch, signal)
   if (target.kind === 'unreachable') {
-    return target.temporary
-      ? { kind: 'again', cause: 'unreachable', message: target.problem, delayMs: backOff(claim.delivery.retry, 5_000) }
-      : infrastructureFailed(job, { cause: 'unreachable', message: target.problem })
+    if (target.temporary || job.infrastructure_failures < REFUSALS_IN_A_ROW)
+      return againLater(work, { cause: 'unreachable', message: target.problem })
+    return {
+      kind: 'review',
+      cause: 'unreachable',
+      message: `The result is kept, but the remote refuses FlowForge: ${target.problem} When that is mended: flowforge approve ${job.number}`,
+      reasons: [target.problem],
+    }
   }
   if (target.kind === 'missing') {
-    return { kind: 'failed', cause: 'branch_missing', message: `The branch ${job.target_branch} no longer exists at the remote.` }
+    return {
+      kind: 'failed',
+      cause: 'branch_missing',
+      message: `The branch ${job.target_branch} no longer exists at the remote.`,
+    }
   }
 
   const merge = await mirror.merge({ target: target.commit, result }, signal)
@@ -104,9 +121,17 @@ async function prepareLanding(work: Work): Promise<Prepared> {
     case 'contained':
       return { kind: 'landed', commit: target.commit, branch: job.target_branch }
     case 'unrelated':
-      return { kind: 'failed', cause: 'unrelated_history', message: `${job.target_branch} no longer shares a history with what the job began from.` }
+      return {
+        kind: 'failed',
+        cause: 'unrelated_history',
+        message: `${job.target_branch} no longer shares a history with what the job began from.`,
+      }
     case 'conflicts':
-      events.write('land.conflicts', { target: target.commit, paths: merge.paths, messages: merge.messages.slice(0, 50) })
+      events.write('land.conflicts', {
+        target: target.commit,
+        paths: merge.paths,
+        messages: merge.messages.slice(0, 50),
+      })
       return waitForPerson(work, {
         cause: 'conflict',
         message: `The result conflicts with ${job.target_branch} in ${merge.paths.length === 1 ? merge.paths[0] : `${merge.paths.length} files`}. Merge the target into the branch, push it, then: flowforge approve ${job.number} --commit SHA`,
@@ -140,10 +165,15 @@ async function prepareLanding(work: Work): Promise<Prepared> {
   const checked = await runChecks(work, commit)
   if (checked.kind === 'failed') {
     const kept = await keepBranch(work)
-    return { kind: 'failed', cause: checked.cause, message: checked.message, ...(kept === undefined ? {} : { branch: kept }) }
+    return {
+      kind: 'failed',
+      cause: checked.cause,
+      message: checked.message,
+      ...(kept === undefined ? {} : { branch: kept }),
+    }
   }
   if (checked.kind === 'stopped') return whenStopped(work)
-  if (checked.kind === 'interrupted') return { kind: 'again', cause: 'sandbox', message: checked.message, delayMs: backOff(claim.delivery.retry, 2_000) }
+  if (checked.kind === 'interrupted') return againLater(work, { cause: 'sandbox', message: checked.message })
   await reach('land:checked')
   if (signal.aborted) return whenStopped(work)
   return writeLanding(work, { branch: job.target_branch, expectedOld: target.commit, commit })
@@ -183,12 +213,33 @@ async function waitForPerson(
 ): Promise<End> {
   const branch = await keepBranch(work)
   const where = branch === undefined ? '' : ` The work is on the branch ${branch}.`
-  return { kind: 'review', cause: why.cause, message: why.message + where, reasons: why.reasons, ...(branch === undefined ? {} : { branch }) }
+  return {
+    kind: 'review',
+    cause: why.cause,
+    message: why.message + where,
+    reasons: why.reasons,
+    ...(branch === undefined ? {} : { branch }),
+  }
+}
+
+/** Until it works: a result is there, and other jobs of the lane pass while this one waits. */
+function againLater({ claim }: Work, why: Why): End {
+  return {
+    kind: 'again',
+    ...why,
+    counts: 'infrastructure',
+    delayMs: backOff(claim.job.infrastructure_failures, 2_000),
+  }
 }
 
 function whenStopped({ claim, signal }: Work): End {
   const why = stopReasonOf(signal)
   if (why === 'lost') throw new StaleClaim()
   if (why === 'cancelled') return { kind: 'cancelled', message: 'Cancelled before it landed.' }
-  return { kind: 'again', cause: 'worker_stopping', message: `The worker was stopped; job ${claim.job.number} goes on elsewhere.`, delayMs: 0 }
+  return {
+    kind: 'again',
+    cause: 'worker_stopping',
+    message: `The worker was stopped; job ${claim.job.number} goes on elsewhere.`,
+    delayMs: 0,
+  }
 }

@@ -21,7 +21,12 @@ const NO_COMMIT = '0'.repeat(40)
 
 export async function findOpenLanding({ tools, claim }: Work): Promise<Landing | undefined> {
   const row = await inOrganization(tools.databases, claim.key.organizationId, (trx) =>
-    trx.selectFrom('landings').selectAll().where('job_id', '=', claim.key.id).where('state', '=', 'written').executeTakeFirst(),
+    trx
+      .selectFrom('landings')
+      .selectAll()
+      .where('job_id', '=', claim.key.id)
+      .where('state', '=', 'written')
+      .executeTakeFirst(),
   )
   return row
     ? {
@@ -44,7 +49,13 @@ export async function writeLanding(
 ): Promise<{ readonly kind: 'written'; readonly landing: Landing } | End> {
   const { tools, claim } = work
   const bundleBlob = await storeBundle(work, pair.commit, pair.expectedOld === null ? [] : [pair.expectedOld])
-  const landing: Landing = { id: newId(), targetBranch: pair.branch, expectedOld: pair.expectedOld, commit: pair.commit, bundleBlob }
+  const landing: Landing = {
+    id: newId(),
+    targetBranch: pair.branch,
+    expectedOld: pair.expectedOld,
+    commit: pair.commit,
+    bundleBlob,
+  }
   return asSystem(tools.databases, async (trx) => {
     const job = await trx
       .selectFrom('jobs')
@@ -71,7 +82,12 @@ export async function writeLanding(
     await appendEvents(
       trx,
       claim.key,
-      [{ kind: 'land.written', facts: { branch: landing.targetBranch, commit: landing.commit, expectedOld: landing.expectedOld } }],
+      [
+        {
+          kind: 'land.written',
+          facts: { branch: landing.targetBranch, commit: landing.commit, expectedOld: landing.expectedOld },
+        },
+      ],
       claim.executionId,
     )
     return { kind: 'written', landing } as const
@@ -79,7 +95,11 @@ export async function writeLanding(
 }
 
 /** Records what became of a pair. Fenced: only the current owner may say that a landing is absent and make a new one. */
-export async function settleLanding({ tools, claim }: Work, landing: Landing, state: 'landed' | 'absent' | 'refused'): Promise<void> {
+export async function settleLanding(
+  { tools, claim }: Work,
+  landing: Landing,
+  state: 'landed' | 'absent' | 'refused',
+): Promise<void> {
   await asSystem(tools.databases, async (trx) => {
     const ours = await trx
       .selectFrom('jobs')
@@ -89,6 +109,11 @@ export async function settleLanding({ tools, claim }: Work, landing: Landing, st
       .forUpdate()
       .executeTakeFirst()
     if (!ours) throw new StaleClaim()
-    await trx.updateTable('landings').set({ state, settled_at: new Date() }).where('id', '=', landing.id).where('state', '=', 'written').execute()
+    await trx
+      .updateTable('landings')
+      .set({ state, settled_at: new Date() })
+      .where('id', '=', landing.id)
+      .where('state', '=', 'written')
+      .execute()
   })
 }

@@ -13,20 +13,49 @@ import type { Sandbox } from '#sandbox'
 import type { Work } from './work.ts'
 
 const DEPENDENCY_FILES = [
-  'package.json', 'package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'pnpm-lock.yaml', 'bun.lock',
-  'requirements.txt', 'pyproject.toml', 'poetry.lock', 'uv.lock', 'Pipfile.lock', 'setup.py',
-  'go.mod', 'go.sum', 'Cargo.toml', 'Cargo.lock', 'pom.xml', 'build.gradle', 'build.gradle.kts', 'gradle.lockfile',
-  'Gemfile.lock', 'composer.lock',
+  'package.json',
+  'package-lock.json',
+  'npm-shrinkwrap.json',
+  'yarn.lock',
+  'pnpm-lock.yaml',
+  'bun.lock',
+  'requirements.txt',
+  'pyproject.toml',
+  'poetry.lock',
+  'uv.lock',
+  'Pipfile.lock',
+  'setup.py',
+  'go.mod',
+  'go.sum',
+  'Cargo.toml',
+  'Cargo.lock',
+  'pom.xml',
+  'build.gradle',
+  'build.gradle.kts',
+  'gradle.lockfile',
+  'Gemfile.lock',
+  'composer.lock',
 ]
 
 /** The key is undefined when the job has no setup; the path when there is no layer yet. */
-export async function findLayer(work: Work, commit: string): Promise<{ readonly key: string | undefined; readonly path: string | undefined }> {
+export async function findLayer(
+  work: Work,
+  commit: string,
+): Promise<{ readonly key: string | undefined; readonly path: string | undefined }> {
   const { claim, tools, mirror } = work
   const { job } = claim
   if (job.setup_command === null) return { key: undefined, path: undefined }
   const files = await mirror.fileIds(commit, DEPENDENCY_FILES)
   const key = createHash('sha256')
-    .update(JSON.stringify([job.organization_id, job.repository_id, job.setup_command, job.variables, [...files].sort()]))
+    .update(
+      JSON.stringify([
+        job.organization_id,
+        job.repository_id,
+        job.setup_command,
+        job.variables,
+        [...files].toSorted(([a], [b]) => (a < b ? -1 : 1)),
+      ]),
+    )
     .digest('hex')
   const path = join(tools.settings.layerDirectory, key)
   if (!existsSync(path)) return { key, path: undefined }
@@ -64,7 +93,11 @@ async function noteUse({ claim, tools }: Work, key: string, path: string): Promi
         host: hostname(),
         layer: path,
       })
-      .onConflict((conflict) => conflict.columns(['organization_id', 'repository_id', 'key_sha256', 'host']).doUpdateSet({ last_used_at: new Date() }))
+      .onConflict((conflict) =>
+        conflict
+          .columns(['organization_id', 'repository_id', 'key_sha256', 'host'])
+          .doUpdateSet({ last_used_at: new Date() }),
+      )
       .execute(),
   )
 }

@@ -31,7 +31,12 @@ export const CRASH_LIMIT = 5
 const payloadSchema = z.object({ jobId: z.uuid() })
 
 /** One delivery of one entry: completing it counts only while no later delivery was made. */
-export type Delivery = { readonly queue: QueueName; readonly entry: string; readonly retry: number; readonly jobId: JobId }
+export type Delivery = {
+  readonly queue: QueueName
+  readonly entry: string
+  readonly retry: number
+  readonly jobId: JobId
+}
 
 export type SendOptions = {
   readonly jobId: JobId
@@ -47,7 +52,11 @@ export type JobQueue = AsyncDisposable & {
   /** Ends a delivery, at commit. False when it is no longer ours. */
   complete(trx: Transaction, delivery: Delivery): Promise<boolean>
   /** Serves `places` deliveries at a time, each with a signal that is aborted when the lease is lost. */
-  work(queue: QueueName, places: number, handle: (delivery: Delivery, signal: AbortSignal) => Promise<void>): Promise<void>
+  work(
+    queue: QueueName,
+    places: number,
+    handle: (delivery: Delivery, signal: AbortSignal) => Promise<void>,
+  ): Promise<void>
   /** Takes no more deliveries; those under way go on. */
   stopTaking(): Promise<void>
 }
@@ -112,7 +121,9 @@ export async function createJobQueue(options: {
     },
 
     async complete(trx, { queue, entry, retry }) {
-      const answer = await boss.complete(queue, { id: entry, retryCount: retry }, null, { db: fromKysely(trx) })
+      const answer = await boss.complete(queue, { id: entry, retryCount: retry }, null, {
+        db: fromKysely(trx),
+      })
       return affected(answer) > 0
     },
 

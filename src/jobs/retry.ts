@@ -3,7 +3,7 @@ import type { JobRow } from './store.ts'
 import type { End, Why } from './settle.ts'
 
 /** After so many infrastructure failures of one job it ends: it may be the job that breaks the infrastructure. */
-export const INFRASTRUCTURE_LIMIT = 5
+export const INFRASTRUCTURE_LIMIT = 8
 
 const MAX_DELAY_MS = 5 * 60_000
 
@@ -11,14 +11,19 @@ const MAX_DELAY_MS = 5 * 60_000
 export function infrastructureFailed(job: Pick<JobRow, 'infrastructure_failures'>, why: Why): End {
   return job.infrastructure_failures + 1 >= INFRASTRUCTURE_LIMIT
     ? { kind: 'failed', ...why, message: `${why.message} It was tried ${INFRASTRUCTURE_LIMIT} times.` }
-    : { kind: 'again', ...why, delayMs: backOff(job.infrastructure_failures, 2_000) }
+    : {
+        kind: 'again',
+        ...why,
+        counts: 'infrastructure',
+        delayMs: backOff(job.infrastructure_failures, 2_000),
+      }
 }
 
-/** What failed was the agent's work: tried again only as often as the job asked for. */
-export function agentFailed(job: Pick<JobRow, 'attempts' | 'max_attempts'>, why: Why): End {
-  return job.attempts >= job.max_attempts
+/** What failed was the agent's work: tried again only as often as the job asked for. Runs that were cut off do not count. */
+export function agentFailed(job: Pick<JobRow, 'agent_failures' | 'max_attempts'>, why: Why): End {
+  return job.agent_failures + 1 >= job.max_attempts
     ? { kind: 'failed', ...why }
-    : { kind: 'again', ...why, delayMs: backOff(job.attempts - 1, 5_000) }
+    : { kind: 'again', ...why, counts: 'agent', delayMs: backOff(job.agent_failures, 5_000) }
 }
 
 /** Doubles from `firstMs`, at most five minutes, less up to a fifth so that many jobs do not come back at once. */

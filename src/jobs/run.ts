@@ -25,14 +25,19 @@ import { openWorkspace, type Workspace } from './workspace.ts'
 
 export async function runJob(work: Work): Promise<Settlement> {
   const { claim } = work
-  if (claim.job.cancel_requested_at) return { end: { kind: 'cancelled', message: 'Cancelled before it ran.' } }
+  if (claim.job.cancel_requested_at)
+    return { end: { kind: 'cancelled', message: 'Cancelled before it ran.' } }
   await reach('run:claimed')
 
   const start = await findStart(work)
   if (start.kind === 'ended') return { end: start.end }
 
   const gate = claim.job.agent === 'claude' ? await openModelGate(work) : undefined
-  const opened = await openWorkspace(work, { commit: start.commit, checkpoint: start.checkpoint, ...(gate ? { gate } : {}) })
+  const opened = await openWorkspace(work, {
+    commit: start.commit,
+    checkpoint: start.checkpoint,
+    ...(gate ? { gate } : {}),
+  })
   if (opened.kind === 'ended') return { end: opened.end }
   await using workspace = opened.workspace
   await reach('run:workspace-ready')
@@ -40,10 +45,18 @@ export async function runJob(work: Work): Promise<Settlement> {
   const timeLimit = AbortSignal.timeout(claim.job.time_limit_seconds * 1000)
   const signal = AbortSignal.any([work.signal, timeLimit])
   const sessionId = start.checkpoint?.sessionId ?? idFromName(`${claim.key.id}/${claim.attempt}`)
-  const outcome = await giveToAgent({ ...work, signal }, workspace, { id: sessionId, base: start.commit, resume: start.checkpoint !== undefined })
+  const outcome = await giveToAgent({ ...work, signal }, workspace, {
+    id: sessionId,
+    base: start.commit,
+    resume: start.checkpoint !== undefined,
+  })
   await reach('run:agent-ended')
 
-  const end = await endOf({ ...work, signal }, workspace, outcome, start.commit)
+  // What is done in time is brought home in peace: the time limit is the agent's.
+  const end =
+    outcome.kind === 'done'
+      ? await bringHome(work, workspace, start.commit, outcome.summary)
+      : endOf({ ...work, signal }, outcome)
   return {
     end,
     sessionId,
@@ -66,7 +79,12 @@ async function giveToAgent(work: Work, workspace: Workspace, session: Session): 
   const variables = job.variables as Record<string, string>
   const outcome =
     job.agent === 'command'
-      ? await runCommand(job.command ?? [], { text: job.task, sessionId: session.id, variables }, context, signal)
+      ? await runCommand(
+          job.command ?? [],
+          { text: job.task, sessionId: session.id, variables },
+          context,
+          signal,
+        )
       : await runTask(
           {
             text: job.task,
@@ -84,17 +102,22 @@ async function giveToAgent(work: Work, workspace: Workspace, session: Session): 
 }
 
 /** What an agent did before it was stopped is work too. */
-async function saveUnfinished(checkpoints: Checkpoints, outcome: TaskOutcome, signal: AbortSignal): Promise<void> {
+async function saveUnfinished(
+  checkpoints: Checkpoints,
+  outcome: TaskOutcome,
+  signal: AbortSignal,
+): Promise<void> {
   if (outcome.kind !== 'done' && stopReasonOf(signal) !== 'lost') await checkpoints.save()
 }
 
-async function endOf(work: Work, workspace: Workspace, outcome: TaskOutcome, base: string): Promise<End> {
+function endOf(work: Work, outcome: Exclude<TaskOutcome, { readonly kind: 'done' }>): End {
   const { job } = work.claim
   switch (outcome.kind) {
-    case 'done':
-      return bringHome(work, workspace, base, outcome.summary)
     case 'failed':
-      return agentFailed(job, { cause: `agent_${outcome.cause.replaceAll('-', '_')}`, message: outcome.message })
+      return agentFailed(job, {
+        cause: `agent_${outcome.cause.replaceAll('-', '_')}`,
+        message: outcome.message,
+      })
     case 'hung':
       return agentFailed(job, { cause: 'agent_hung', message: outcome.message })
     case 'over-budget':
@@ -115,7 +138,12 @@ function endOfStopped({ claim, signal }: Work): End {
     case 'cancelled':
       return { kind: 'cancelled', message: 'Cancelled while it ran.' }
     case 'shutdown':
-      return { kind: 'again', cause: 'worker_stopping', message: 'The worker was stopped; another goes on from the last checkpoint.', delayMs: 0 }
+      return {
+        kind: 'again',
+        cause: 'worker_stopping',
+        message: 'The worker was stopped; another goes on from the last checkpoint.',
+        delayMs: 0,
+      }
     case 'lost':
     case undefined:
       throw new StaleClaim()

@@ -2,7 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sensitiveAmong } from './sensitive.ts'
 
-for (const path of ['.claude/settings.json', 'packages/a/.claude/hooks/x.sh', 'CLAUDE.md', 'docs/claude.md', '.github/workflows/ci.yml', '.MCP.json', '.husky/pre-commit', 'a/b/.gitattributes']) {
+for (const path of [
+  '.claude/settings.json',
+  'packages/a/.claude/hooks/x.sh',
+  'CLAUDE.md',
+  'docs/claude.md',
+  '.github/workflows/ci.yml',
+  '.MCP.json',
+  '.husky/pre-commit',
+  'a/b/.gitattributes',
+]) {
   test(`${path} waits for review`, () => assert.deepEqual(sensitiveAmong([path]), [path]))
 }
 

@@ -32,7 +32,10 @@ export const SENSITIVE_PATHS = [
 ] as const
 
 /** Which of these paths wait for review. Case is ignored: some file systems ignore it too. */
-export function sensitiveAmong(paths: readonly string[], patterns: readonly string[] = SENSITIVE_PATHS): readonly string[] {
+export function sensitiveAmong(
+  paths: readonly string[],
+  patterns: readonly string[] = SENSITIVE_PATHS,
+): readonly string[] {
   const lowered = patterns.map((pattern) => pattern.toLowerCase())
   return paths.filter((path) => lowered.some((pattern) => matchesGlob(path.toLowerCase(), pattern)))
 }

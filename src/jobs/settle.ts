@@ -4,13 +4,14 @@
  * never done twice because of an outage.
  */
 import { sql } from 'kysely'
-import { asSystem, notify, type Databases, type Transaction } from '#db'
+import { asSystem, isOutage, notify, type Databases, type Transaction } from '#db'
 import { sleep } from '#lib/clock.ts'
 import { expectNever } from '#lib/expect-never.ts'
 import type { Log } from '#telemetry'
 import { endExecution, StaleClaim, type Claim } from './claim.ts'
 import { appendEvents, type NewEvent } from './events.ts'
 import type { JobQueue } from './queue.ts'
+import { toJsonb, toText } from './jsonb.ts'
 import { laneOf } from './lane.ts'
 import type { JobState } from './state.ts'
 
@@ -19,11 +20,17 @@ export type Why = { readonly cause: string; readonly message: string }
 
 export type End =
   /** The run brought a result home: on to the merge lane. */
-  | { readonly kind: 'result'; readonly baseCommit: string; readonly resultCommit: string; readonly resultBlob: string; readonly summary: string }
+  | {
+      readonly kind: 'result'
+      readonly baseCommit: string
+      readonly resultCommit: string
+      readonly resultBlob: string
+      readonly summary: string
+    }
   | { readonly kind: 'landed'; readonly commit: string; readonly branch: string }
   | ({ readonly kind: 'review'; readonly reasons: readonly string[]; readonly branch?: string } & Why)
-  /** The same phase again, later. */
-  | ({ readonly kind: 'again'; readonly delayMs: number } & Why)
+  /** The same phase again, later. `counts`: against which limit this try counts; a worker that is stopped counts against none. */
+  | ({ readonly kind: 'again'; readonly delayMs: number; readonly counts?: 'agent' | 'infrastructure' } & Why)
   | ({ readonly kind: 'paused' } & Why)
   | ({ readonly kind: 'failed'; readonly branch?: string } & Why)
   | { readonly kind: 'cancelled'; readonly message: string }
@@ -56,19 +63,23 @@ export async function settle(
   }
 }
 
-/** The database is away or cut us off: SQLSTATE classes 08 and 57, or no SQLSTATE at all (the socket died). */
-export function isOutage(error: unknown): boolean {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
-  if (/^(08|57|53|40)/.test(code)) return true
-  if (/^(ECONN|EPIPE|ENOENT|ETIMEDOUT)/.test(code)) return true
-  return error instanceof Error && /connection terminated|timeout exceeded when trying to connect|Client has encountered/i.test(error.message)
-}
-
-async function settleOnce(trx: Transaction, queue: JobQueue, claim: Claim, settlement: Settlement): Promise<void> {
-  const { end } = settlement
+async function settleOnce(
+  trx: Transaction,
+  queue: JobQueue,
+  claim: Claim,
+  settlement: Settlement,
+): Promise<void> {
+  const job = await trx
+    .selectFrom('jobs')
+    .select('cancel_requested_at')
+    .where('id', '=', claim.key.id)
+    .where('current_execution', '=', claim.executionId)
+    .forUpdate()
+    .executeTakeFirst()
+  if (!job) throw new StaleClaim()
+  const end = job.cancel_requested_at ? cancelledInstead(settlement.end) : settlement.end
   const move = describe(claim, end)
-  const ours = await appendEvents(trx, claim.key, move.events, claim.executionId)
-  if (!ours) throw new StaleClaim()
+  await appendEvents(trx, claim.key, move.events, claim.executionId)
   const final = move.state === 'succeeded' || move.state === 'failed' || move.state === 'cancelled'
   const entry = move.next
     ? await queue.send(trx, move.next.queue, {
@@ -85,7 +96,7 @@ async function settleOnce(trx: Transaction, queue: JobQueue, claim: Claim, settl
       current_execution: null,
       queue_entry: entry,
       cause: move.cause,
-      message: move.message,
+      message: move.message === null ? null : toText(move.message),
       ...move.columns,
       ...(final ? { finished_at: sql<Date>`now()` } : {}),
       ...(settlement.sessionId === undefined ? {} : { session_id: settlement.sessionId }),
@@ -105,6 +116,12 @@ async function settleOnce(trx: Transaction, queue: JobQueue, claim: Claim, settl
   await notify(trx, 'flowforge_admission', claim.key.id)
 }
 
+/** Somebody asked to cancel while this ended: a job that would wait or try again ends; what landed or failed has ended so. */
+function cancelledInstead(end: End): End {
+  const goesOn = end.kind === 'again' || end.kind === 'review' || end.kind === 'paused'
+  return goesOn ? { kind: 'cancelled', message: `Cancelled. ${end.message}` } : end
+}
+
 type Move = {
   readonly state: JobState
   readonly cause: string | null
@@ -121,8 +138,18 @@ function describe(claim: Claim, end: End): Move {
         state: 'merging',
         cause: null,
         message: end.summary.slice(0, 10_000),
-        events: [{ kind: 'job.result', facts: { commit: end.resultCommit, base: end.baseCommit, summary: end.summary.slice(0, 4_000) } }],
-        columns: { base_commit: end.baseCommit, result_commit: end.resultCommit, result_blob: end.resultBlob },
+        events: [
+          {
+            kind: 'job.result',
+            facts: { commit: end.resultCommit, base: end.baseCommit, summary: end.summary.slice(0, 4_000) },
+          },
+        ],
+        columns: {
+          base_commit: end.baseCommit,
+          result_commit: end.resultCommit,
+          result_blob: end.resultBlob,
+          infrastructure_failures: 0,
+        },
         next: { queue: 'job.land', delayMs: 0 },
       }
     case 'landed':
@@ -142,21 +169,53 @@ function describe(claim: Claim, end: End): Move {
         state: 'needs_review',
         cause: end.cause,
         message: end.message,
-        events: [{ kind: 'job.needs_review', facts: { cause: end.cause, message: end.message, reasons: end.reasons } }],
+        events: [
+          {
+            kind: 'job.needs_review',
+            facts: { cause: end.cause, message: end.message, reasons: end.reasons },
+          },
+        ],
         columns: {
-          review_reasons: JSON.stringify(end.reasons),
+          review_reasons: toJsonb(end.reasons),
           ...(end.branch === undefined ? {} : { result_branch: end.branch }),
         },
       }
     case 'again': {
-      const events = [{ kind: 'job.retry', facts: { cause: end.cause, message: end.message, delayMs: end.delayMs } }]
+      const events = [
+        { kind: 'job.retry', facts: { cause: end.cause, message: end.message, delayMs: end.delayMs } },
+      ]
+      const counted =
+        end.counts === 'agent'
+          ? { agent_failures: claim.job.agent_failures + 1 }
+          : end.counts === 'infrastructure'
+            ? { infrastructure_failures: claim.job.infrastructure_failures + 1 }
+            : {}
       // A landing keeps its lane entry; a run waits for admission again, so that it does not hold a place meanwhile.
       return claim.phase === 'land'
-        ? { state: 'merging', cause: end.cause, message: end.message, events, columns: {}, next: { queue: 'job.land', delayMs: end.delayMs } }
-        : { state: 'queued', cause: end.cause, message: end.message, events, columns: { run_after: new Date(Date.now() + end.delayMs) } }
+        ? {
+            state: 'merging',
+            cause: end.cause,
+            message: end.message,
+            events,
+            columns: counted,
+            next: { queue: 'job.land', delayMs: end.delayMs },
+          }
+        : {
+            state: 'queued',
+            cause: end.cause,
+            message: end.message,
+            events,
+            columns: { ...counted, run_after: sql<Date>`now() + ${end.delayMs} * interval '1 millisecond'` },
+          }
     }
     case 'paused':
-      return { state: 'paused', cause: end.cause, message: end.message, events: [{ kind: 'job.paused', facts: { cause: end.cause, message: end.message } }], columns: {} }
+      return {
+        state: 'paused',
+        cause: end.cause,
+        message: end.message,
+        events: [{ kind: 'job.paused', facts: { cause: end.cause, message: end.message } }],
+        columns: {},
+      }
     case 'failed':
       return {
         state: 'failed',
@@ -166,7 +225,13 @@ function describe(claim: Claim, end: End): Move {
         columns: end.branch === undefined ? {} : { result_branch: end.branch },
       }
     case 'cancelled':
-      return { state: 'cancelled', cause: 'cancelled', message: end.message, events: [{ kind: 'job.cancelled', facts: { message: end.message } }], columns: {} }
+      return {
+        state: 'cancelled',
+        cause: 'cancelled',
+        message: end.message,
+        events: [{ kind: 'job.cancelled', facts: { message: end.message } }],
+        columns: {},
+      }
     default:
       return expectNever(end)
   }

@@ -5,7 +5,11 @@ import { infrastructureFailed } from './retry.ts'
 import type { End } from './settle.ts'
 import type { Work } from './work.ts'
 
-export type Checkpoint = { readonly bundleBlob: string | undefined; readonly sessionBlob: string | undefined; readonly sessionId: string }
+export type Checkpoint = {
+  readonly bundleBlob: string | undefined
+  readonly sessionBlob: string | undefined
+  readonly sessionId: string
+}
 
 export type Start =
   | { readonly kind: 'found'; readonly commit: string; readonly checkpoint: Checkpoint | undefined }
@@ -25,13 +29,23 @@ export async function findStart(work: Work): Promise<Start> {
     case 'missing': {
       const commit = await resolveOther(work)
       if (commit !== undefined) return { kind: 'found', commit, checkpoint: undefined }
-      const { message } = refuse('branch_missing', { address: work.repository.address, branch: job.base_ref, branches: 'other branches' })
+      const { message } = refuse('branch_missing', {
+        address: work.repository.address,
+        branch: job.base_ref,
+        branches: 'other branches',
+      })
       return { kind: 'ended', end: { kind: 'failed', cause: 'branch_missing', message } }
     }
     case 'unreachable': {
-      const { message } = refuse('repository_unreachable', { address: work.repository.address, problem: fetched.problem })
+      const { message } = refuse('repository_unreachable', {
+        address: work.repository.address,
+        problem: fetched.problem,
+      })
       const why = { cause: 'unreachable', message }
-      return { kind: 'ended', end: fetched.temporary ? infrastructureFailed(job, why) : { kind: 'failed', ...why } }
+      return {
+        kind: 'ended',
+        end: fetched.temporary ? infrastructureFailed(job, why) : { kind: 'failed', ...why },
+      }
     }
   }
 }
@@ -45,7 +59,16 @@ async function resolveOther({ claim, mirror, signal }: Work): Promise<string | u
 }
 
 /** Causes after which the agent goes on where it was; after a failure of its own it begins anew. */
-const GOES_ON_AFTER = new Set(['worker_lost', 'worker_stopping', 'gateway', 'sandbox', 'budget'])
+const GOES_ON_AFTER = new Set([
+  'worker_lost',
+  'worker_stopping',
+  'gateway',
+  'sandbox',
+  'budget',
+  'database',
+  'disk_full',
+  'unreachable',
+])
 
 async function findCheckpoint({ claim, tools }: Work): Promise<Checkpoint | undefined> {
   const { job } = claim
@@ -53,23 +76,31 @@ async function findCheckpoint({ claim, tools }: Work): Promise<Checkpoint | unde
   return inOrganization(tools.databases, claim.key.organizationId, async (trx) => {
     const before = await trx
       .selectFrom('job_executions')
-      .select(['cause'])
+      .select(['id', 'cause'])
       .where('job_id', '=', claim.key.id)
       .where('kind', '=', 'run')
       .where('id', '!=', claim.executionId)
       .orderBy('started_at', 'desc')
-      .limit(1)
-      .executeTakeFirst()
-    if (before?.cause === undefined || before.cause === null || !GOES_ON_AFTER.has(before.cause)) return undefined
+      .limit(50)
+      .execute()
+    // The tries since the agent last failed by itself: each may have been cut off before it saved anything.
+    const failed = before.findIndex(({ cause }) => cause === null || !GOES_ON_AFTER.has(cause))
+    const cutOff = before.slice(0, failed === -1 ? undefined : failed).map(({ id }) => id)
+    if (cutOff.length === 0) return undefined
     const row = await trx
       .selectFrom('job_checkpoints')
       .select(['bundle_blob', 'session_blob'])
       .where('job_id', '=', claim.key.id)
+      .where('execution_id', 'in', cutOff)
       .orderBy('created_at', 'desc')
       .limit(1)
       .executeTakeFirst()
     return row
-      ? { bundleBlob: row.bundle_blob ?? undefined, sessionBlob: row.session_blob ?? undefined, sessionId: job.session_id ?? '' }
+      ? {
+          bundleBlob: row.bundle_blob ?? undefined,
+          sessionBlob: row.session_blob ?? undefined,
+          sessionId: job.session_id ?? '',
+        }
       : undefined
   })
 }

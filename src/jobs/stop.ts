@@ -15,5 +15,7 @@ export class Stop extends Error {
 export function stopReasonOf(signal: AbortSignal): StopReason | undefined {
   if (!signal.aborted) return undefined
   if (signal.reason instanceof Stop) return signal.reason.why
-  return signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError' ? 'time-limit' : 'lost'
+  return signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError'
+    ? 'time-limit'
+    : 'lost'
 }

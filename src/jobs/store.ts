@@ -38,7 +38,10 @@ export function keyOf(row: JobRow): JobKey {
   return { id: row.id as JobId, organizationId: row.organization_id as OrganizationId }
 }
 
-export async function listJobs(trx: Transaction, query: JobQuery): Promise<{ jobs: readonly Job[]; nextBefore: number | null }> {
+export async function listJobs(
+  trx: Transaction,
+  query: JobQuery,
+): Promise<{ jobs: readonly Job[]; nextBefore: number | null }> {
   const rows = await trx
     .selectFrom('jobs')
     .innerJoin('repositories', 'repositories.id', 'jobs.repository_id')
@@ -58,7 +61,11 @@ export async function listJobs(trx: Transaction, query: JobQuery): Promise<{ job
 }
 
 export async function repositoryNameOf(trx: Transaction, row: JobRow): Promise<string> {
-  const found = await trx.selectFrom('repositories').select('name').where('id', '=', row.repository_id).executeTakeFirst()
+  const found = await trx
+    .selectFrom('repositories')
+    .select('name')
+    .where('id', '=', row.repository_id)
+    .executeTakeFirst()
   return found?.name ?? row.repository_id
 }
 
@@ -66,7 +73,12 @@ export async function viewJob(trx: Transaction, row: JobRow): Promise<Job> {
   return toJob(row, await repositoryNameOf(trx, row))
 }
 
-export async function listEvents(trx: Transaction, jobId: string, after: number, limit: number): Promise<readonly JobEvent[]> {
+export async function listEvents(
+  trx: Transaction,
+  jobId: string,
+  after: number,
+  limit: number,
+): Promise<readonly JobEvent[]> {
   const rows = await trx
     .selectFrom('job_events')
     .select(['number', 'occurred_at', 'kind', 'facts'])

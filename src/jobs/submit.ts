@@ -9,7 +9,9 @@ import { checkBranchName, findOrRegister, openRepository, type Repositories } fr
 import type { Vault } from '#secrets'
 import type { Principal } from '#tenants'
 import { appendEvents } from './events.ts'
+import { toJsonb } from './jsonb.ts'
 import { TASK_LIMIT_BYTES, type Job, type JobRequest } from './job.ts'
+import { refuseNul } from './refuse-nul.ts'
 import { fromUsd, viewJob, type JobRow } from './store.ts'
 import { checkVariables } from './variables.ts'
 
@@ -54,7 +56,11 @@ export async function submitJob(
 }
 
 /** A registered name, or an address that is registered now. DNS and disk are asked before the transaction. */
-async function obtainRepository(tools: SubmitTools, principal: Principal, nameOrAddress: string): Promise<GitRepository> {
+async function obtainRepository(
+  tools: SubmitTools,
+  principal: Principal,
+  nameOrAddress: string,
+): Promise<GitRepository> {
   const named = await tools.repositories.resolve(principal, nameOrAddress)
   return inOrganization(tools.databases, principal.organizationId, async (trx) => {
     const { id } = await findOrRegister(trx, principal, named)
@@ -64,16 +70,23 @@ async function obtainRepository(tools: SubmitTools, principal: Principal, nameOr
 
 function checkRequest(tools: SubmitTools, request: JobRequest): void {
   const bytes = Buffer.byteLength(request.task)
-  if (bytes > TASK_LIMIT_BYTES) throw refuse('task_too_large', { bytes: String(bytes), limit: String(TASK_LIMIT_BYTES) })
-  if (request.agent === 'command' && !request.command) throw refuse('invalid_request', { problem: 'agent "command" needs a command.' })
-  if (request.agent === 'claude' && request.command) throw refuse('invalid_request', { problem: 'a command is given, but the agent is "claude".' })
+  if (bytes > TASK_LIMIT_BYTES)
+    throw refuse('task_too_large', { bytes: String(bytes), limit: String(TASK_LIMIT_BYTES) })
+  if (request.agent === 'command' && !request.command)
+    throw refuse('invalid_request', { problem: 'agent "command" needs a command.' })
+  if (request.agent === 'claude' && request.command)
+    throw refuse('invalid_request', { problem: 'a command is given, but the agent is "claude".' })
   if (request.agent === 'claude' && tools.modelSource === 'none') throw refuse('model_unavailable', {})
   checkBranchName(request.into)
-  const texts = [request.task, request.into, request.base ?? '', ...(request.command ?? []), ...request.checks, request.setup ?? '']
-  if (texts.some((text) => text.includes('\0'))) throw refuse('invalid_request', { problem: 'a text holds a NUL character.' })
+  refuseNul(request)
 }
 
-async function findByKey(tools: SubmitTools, principal: Principal, request: JobRequest, sha256: Buffer): Promise<Job | undefined> {
+async function findByKey(
+  tools: SubmitTools,
+  principal: Principal,
+  request: JobRequest,
+  sha256: Buffer,
+): Promise<Job | undefined> {
   const key = request.idempotencyKey
   if (key === undefined) return undefined
   return inOrganization(tools.databases, principal.organizationId, async (trx) => {
@@ -89,13 +102,18 @@ function isKeyTaken(error: unknown): boolean {
 }
 
 /** Looks in the mirror first: only a branch that it does not know costs a fetch. */
-async function checkBranches(mirrors: Mirrors, repository: GitRepository, request: JobRequest): Promise<void> {
+async function checkBranches(
+  mirrors: Mirrors,
+  repository: GitRepository,
+  request: JobRequest,
+): Promise<void> {
   const mirror = mirrors.open(repository)
   const asked = [request.into, ...(request.base === undefined ? [] : [request.base])]
   const known = await Promise.all(asked.map((name) => mirror.resolve(name)))
   if (known.every((commit) => commit !== undefined)) return
   const fetched = await mirror.fetch(AbortSignal.timeout(120_000))
-  if (fetched.kind === 'unreachable') throw refuse('repository_unreachable', { address: repository.address, problem: fetched.problem })
+  if (fetched.kind === 'unreachable')
+    throw refuse('repository_unreachable', { address: repository.address, problem: fetched.problem })
   if (fetched.branches.size === 0) throw refuse('repository_empty', { address: repository.address })
   for (const branch of asked) {
     if ((await mirror.resolve(branch)) !== undefined) continue
@@ -136,10 +154,10 @@ async function insertJob(
       landing: request.landing,
       setup_command: request.setup ?? null,
       checks: request.checks,
-      variables: JSON.stringify(request.variables),
+      variables: toJsonb(request.variables),
       priority: request.priority,
       max_attempts: request.maxAttempts,
-      cost_tags: JSON.stringify(request.costTags),
+      cost_tags: toJsonb(request.costTags),
       idempotency_key: request.idempotencyKey ?? null,
       request_sha256: more.sha256,
       retry_of: more.retryOf ?? null,
@@ -148,13 +166,28 @@ async function insertJob(
     .returningAll()
     .executeTakeFirstOrThrow()
   const key = { id: row.id as JobId, organizationId: principal.organizationId }
-  await appendEvents(trx, key, [{ kind: 'job.submitted', facts: { by: principal.name, title: row.title, into: row.target_branch, agent: row.agent } }])
-  await recordAudit(trx, { principal, action: 'job.submit', subject: `job ${row.number}`, after: { repository: request.repository, into: request.into }, outcome: 'done' })
+  await appendEvents(trx, key, [
+    {
+      kind: 'job.submitted',
+      facts: { by: principal.name, title: row.title, into: row.target_branch, agent: row.agent },
+    },
+  ])
+  await recordAudit(trx, {
+    principal,
+    action: 'job.submit',
+    subject: `job ${row.number}`,
+    after: { repository: request.repository, into: request.into },
+    outcome: 'done',
+  })
   await notify(trx, 'flowforge_admission', row.id)
   return viewJob(trx, row)
 }
 
 function titleOf(task: string): string {
-  const line = task.split('\n').find((one) => one.trim() !== '')?.trim() ?? 'Untitled'
+  const line =
+    task
+      .split('\n')
+      .find((one) => one.trim() !== '')
+      ?.trim() ?? 'Untitled'
   return line.length > 120 ? `${line.slice(0, 117)}…` : line
 }

@@ -19,7 +19,9 @@ export type WorkerTools = {
   readonly log: Log
   readonly settings: WorkerSettings
   /** The repository of a claimed job, with its credential opened. */
-  readonly repositoryOf: (claim: Claim) => Promise<{ readonly git: GitRepository; readonly sensitivePaths: readonly string[] | undefined }>
+  readonly repositoryOf: (
+    claim: Claim,
+  ) => Promise<{ readonly git: GitRepository; readonly sensitivePaths: readonly string[] | undefined }>
 }
 
 export type WorkerSettings = {

@@ -8,6 +8,7 @@ import { sleep } from '#lib/clock.ts'
 import { newId, type ExecutionId, type WorkerId } from '#lib/ids.ts'
 import { reach } from '#lib/race-points.ts'
 import { admit } from './admission.ts'
+import { endOfThrown } from './broken.ts'
 import { claimJob, StaleClaim, type Claim } from './claim.ts'
 import { createEventLog } from './events.ts'
 import { createInbox, type Inbox } from './inbox.ts'
@@ -16,7 +17,7 @@ import { costOf } from './cost.ts'
 import type { Delivery } from './queue.ts'
 import { reconcile } from './reconcile.ts'
 import { runJob } from './run.ts'
-import { isOutage, settle, type Settlement } from './settle.ts'
+import { settle, type Settlement } from './settle.ts'
 import { Stop } from './stop.ts'
 import type { Work, WorkerTools } from './work.ts'
 
@@ -58,7 +59,13 @@ export async function startWorker(
     const facts = { job: claim.key.id, execution: claim.executionId, phase: claim.phase }
     log.info(facts, 'job.claimed')
     try {
-      await using events = createEventLog({ databases, job: claim.key, executionId: claim.executionId, log, onStale: onLeaseLost })
+      await using events = createEventLog({
+        databases,
+        job: claim.key,
+        executionId: claim.executionId,
+        log,
+        onStale: onLeaseLost,
+      })
       const { git, sensitivePaths } = await tools.repositoryOf(claim)
       const work: Work = {
         claim,
@@ -94,12 +101,17 @@ export async function startWorker(
     try {
       return work.claim.phase === 'run' ? await runJob(work) : { end: await landJob(work) }
     } catch (error) {
-      if (error instanceof StaleClaim || error instanceof Stop) throw error
+      const end = endOfThrown(work.claim, error)
+      if (end) {
+        log.warn(
+          { error: String(error), job: work.claim.key.id, cause: 'cause' in end ? end.cause : end.kind },
+          'job.interrupted',
+        )
+        return { end }
+      }
       log.error({ err: error, job: work.claim.key.id, execution: work.claim.executionId }, 'job.broke')
       const message = `FlowForge failed at this job (execution ${work.claim.executionId}); the worker's log has the cause.`
-      return isOutage(error)
-        ? { end: { kind: 'again', cause: 'database', message: 'The database was away.', delayMs: 2_000 } }
-        : { end: { kind: 'failed', cause: 'internal', message } }
+      return { end: { kind: 'failed', cause: 'internal', message } }
     }
   }
 
@@ -108,7 +120,11 @@ export async function startWorker(
       trx
         .insertInto('workers')
         .values({ id, host: hostname(), pid: process.pid, slots: stopping.signal.aborted ? 0 : places.slots })
-        .onConflict((conflict) => conflict.column('id').doUpdateSet({ seen_at: new Date(), slots: stopping.signal.aborted ? 0 : places.slots }))
+        .onConflict((conflict) =>
+          conflict
+            .column('id')
+            .doUpdateSet({ seen_at: new Date(), slots: stopping.signal.aborted ? 0 : places.slots }),
+        )
         .execute(),
     )
   }
@@ -126,7 +142,11 @@ export async function startWorker(
     const ours = [...underWay.values()].filter(({ claim }) => jobId === undefined || claim.key.id === jobId)
     for (const { claim, stop, inbox } of ours) {
       const row = await inOrganization(databases, claim.key.organizationId, (trx) =>
-        trx.selectFrom('jobs').select(['current_execution', 'cancel_requested_at']).where('id', '=', claim.key.id).executeTakeFirst(),
+        trx
+          .selectFrom('jobs')
+          .select(['current_execution', 'cancel_requested_at'])
+          .where('id', '=', claim.key.id)
+          .executeTakeFirst(),
       )
       if (row?.current_execution !== claim.executionId) stop(new Stop('lost'))
       else if (row.cancel_requested_at) stop(new Stop('cancelled'))
@@ -196,7 +216,8 @@ export async function startWorker(
     finished.abort()
     for (const end of heardEnds) end()
     await Promise.all([...rounds, admitting])
-    await asSystem(databases, (trx) => trx.deleteFrom('workers').where('id', '=', id).execute()).catch(() => undefined)
+    await asSystem(databases, (trx) => trx.deleteFrom('workers').where('id', '=', id).execute()).catch(
+      () => undefined,
+    )
   }
 }
-

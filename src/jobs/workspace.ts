@@ -9,6 +9,7 @@ import { infrastructureFailed } from './retry.ts'
 import { openScratch } from './scratch.ts'
 import type { End, Why } from './settle.ts'
 import type { Checkpoint } from './start.ts'
+import { Stop, stopReasonOf } from './stop.ts'
 import type { Work } from './work.ts'
 
 export type Workspace = AsyncDisposable & { readonly sandbox: Sandbox }
@@ -22,7 +23,9 @@ export type WorkspaceOptions = {
 export async function openWorkspace(
   work: Work,
   options: WorkspaceOptions,
-): Promise<{ readonly kind: 'open'; readonly workspace: Workspace } | { readonly kind: 'ended'; readonly end: End }> {
+): Promise<
+  { readonly kind: 'open'; readonly workspace: Workspace } | { readonly kind: 'ended'; readonly end: End }
+> {
   const { claim, tools, events, signal } = work
   const layer = await findLayer(work, options.commit)
   let sandbox: Sandbox
@@ -43,11 +46,25 @@ export async function openWorkspace(
       signal,
     )
   } catch (error) {
+    throwIfStopped(signal)
     const problem = error instanceof Error ? error.message : String(error)
     tools.log.error({ err: error, job: claim.key.id }, 'sandbox.failed')
-    return { kind: 'ended', end: infrastructureFailed(claim.job, { cause: 'sandbox', message: `The sandbox could not be opened: ${problem}` }) }
+    return {
+      kind: 'ended',
+      end: infrastructureFailed(claim.job, {
+        cause: 'sandbox',
+        message: `The sandbox could not be opened: ${problem}`,
+      }),
+    }
   }
-  const failed = await fill(work, sandbox, options, layer.key)
+  let failed: Why | undefined
+  try {
+    failed = await fill(work, sandbox, options, layer.key)
+    throwIfStopped(signal)
+  } catch (error) {
+    await sandbox[Symbol.asyncDispose]()
+    throw error
+  }
   if (failed) {
     await sandbox[Symbol.asyncDispose]()
     return { kind: 'ended', end: { kind: 'failed', ...failed } }
@@ -55,7 +72,18 @@ export async function openWorkspace(
   return { kind: 'open', workspace: { sandbox, [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose]() } }
 }
 
-async function fill(work: Work, sandbox: Sandbox, options: WorkspaceOptions, layerKey: string | undefined): Promise<Why | undefined> {
+/** A program that was ended because the job is to stop did not fail. */
+function throwIfStopped(signal: AbortSignal): void {
+  const why = stopReasonOf(signal)
+  if (why) throw signal.reason instanceof Stop ? signal.reason : new Stop(why)
+}
+
+async function fill(
+  work: Work,
+  sandbox: Sandbox,
+  options: WorkspaceOptions,
+  layerKey: string | undefined,
+): Promise<Why | undefined> {
   await bringIn(work, sandbox, options)
   const { job } = work.claim
   if (job.setup_command !== null && layerKey !== undefined) {
@@ -69,7 +97,11 @@ async function fill(work: Work, sandbox: Sandbox, options: WorkspaceOptions, lay
 }
 
 /** The work tree comes in as a bundle: the sandbox never sees the mirror, the remote or a credential. */
-async function bringIn(work: Work, sandbox: Sandbox, { commit, checkpoint }: WorkspaceOptions): Promise<void> {
+async function bringIn(
+  work: Work,
+  sandbox: Sandbox,
+  { commit, checkpoint }: WorkspaceOptions,
+): Promise<void> {
   await using scratch = await openScratch(work)
   const base = scratch.path('base.bundle')
   await work.mirror.writeInputBundle(commit, base, work.signal)
@@ -79,9 +111,15 @@ async function bringIn(work: Work, sandbox: Sandbox, { commit, checkpoint }: Wor
     await work.tools.blobs.getFile(checkpoint.bundleBlob, saved)
     await sandbox.put(saved, 'checkpoint.bundle')
   }
-  const unpacked = await sandbox.run(unpackCommand({ commit, checkpoint: checkpoint?.bundleBlob !== undefined }), { timeoutMs: 10 * 60_000, signal: work.signal })
+  const unpacked = await sandbox.run(
+    unpackCommand({ commit, checkpoint: checkpoint?.bundleBlob !== undefined }),
+    { timeoutMs: 10 * 60_000, signal: work.signal },
+  )
+  throwIfStopped(work.signal)
   if (unpacked.exitCode !== 0) {
-    throw new Error(`the work tree could not be unpacked (exit ${unpacked.exitCode}): ${unpacked.stderr.toString().slice(-2_000)}`)
+    throw new Error(
+      `the work tree could not be unpacked (exit ${unpacked.exitCode}): ${unpacked.stderr.toString().slice(-2_000)}`,
+    )
   }
 }
 
@@ -93,25 +131,41 @@ async function setUp(work: Work, sandbox: Sandbox, command: string): Promise<Why
     { argv: ['/bin/sh', '-c', command], env: work.claim.job.variables as Record<string, string> },
     { timeoutMs: SETUP_LIMIT_MS, signal: work.signal, keepBytes: 8_192 },
   )
+  throwIfStopped(work.signal)
   const output = Buffer.concat([result.stdout, result.stderr]).toString().slice(-4_000)
   work.events.write('setup.ended', { command, exitCode: result.exitCode, output })
   if (result.exitCode === 0) return undefined
-  const how = result.ended === 'timed-out' ? `was not done after ${SETUP_LIMIT_MS / 60_000} minutes` : `ended with exit code ${result.exitCode}`
+  const how =
+    result.ended === 'timed-out'
+      ? `was not done after ${SETUP_LIMIT_MS / 60_000} minutes`
+      : `ended with exit code ${result.exitCode}`
   return { cause: 'setup_failed', message: `The setup command ${how}: ${command}\n${output}` }
 }
 
 /** Names the first program of the job that is not in the sandbox: before a model is paid, not after. */
 async function findMissingTool(work: Work, sandbox: Sandbox): Promise<Why | undefined> {
   const { job } = work.claim
-  const programs = [...(job.command ?? []).slice(0, 1), ...job.checks.map((check) => check.trim().split(/\s/, 1)[0] ?? '')]
+  const programs = [
+    ...(job.command ?? []).slice(0, 1),
+    ...job.checks.map((check) => check.trim().split(/\s/, 1)[0] ?? ''),
+  ]
   const names = [...new Set(programs)].filter((name) => /^[A-Za-z0-9._+-]+$/.test(name))
   if (names.length === 0) return undefined
-  const result = await sandbox.run({ argv: ['/bin/sh', '-c', 'for name; do command -v "$name" >/dev/null || { echo "$name"; exit 3; }; done', 'sh', ...names] })
+  const result = await sandbox.run({
+    argv: [
+      '/bin/sh',
+      '-c',
+      'for name; do command -v "$name" >/dev/null || { echo "$name"; exit 3; }; done',
+      'sh',
+      ...names,
+    ],
+  })
   if (result.exitCode === 0) return undefined
   const tool = result.stdout.toString().trim().slice(0, 100)
   const { message } = refuse('tool_missing', {
     tool,
-    remedy: 'Install it on the host under /usr, name its folder in FLOWFORGE_TOOLCHAINS, or bring it with --setup.',
+    remedy:
+      'Install it on the host under /usr, name its folder in FLOWFORGE_TOOLCHAINS, or bring it with --setup.',
   })
   return { cause: 'tool_missing', message }
 }

@@ -19,7 +19,8 @@ export async function takeHome(home: string): Promise<AsyncDisposable> {
         if (!isExists(error)) throw refuse('home_unusable', { home, problem: String(error) }, error)
         const holder = await readFile(file, 'utf8').catch(() => '')
         const pid = Number(holder.split(' ')[0])
-        if (pid > 0 && holder === `${pid} ${startTimeOf(pid)}` && pid !== process.pid) throw refuse('home_in_use', { home, pid: String(pid) })
+        if (pid > 0 && holder === `${pid} ${startTimeOf(pid)}` && pid !== process.pid)
+          throw refuse('home_in_use', { home, pid: String(pid) })
         await rm(file, { force: true })
       }
     }

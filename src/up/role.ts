@@ -57,7 +57,11 @@ async function begin(start: RoleStart): Promise<void> {
     const failed =
       error instanceof Refusal
         ? { event: 'failed' as const, code: error.code, message: error.message }
-        : { event: 'failed' as const, code: 'internal', message: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+        : {
+            event: 'failed' as const,
+            code: 'internal',
+            message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+          }
     tell(failed)
     process.exit(1)
   }

@@ -36,11 +36,12 @@ export function superviseRole(options: {
   ready.catch(() => undefined)
 
   const running = (async () => {
-    for (let failed = 0; !ending.signal.aborted; ) {
+    for (let failed = 0; !ending.signal.aborted;) {
       const startedAt = performance.now()
       const { exit, refusal } = await runOnce()
       if (ending.signal.aborted) return
-      if (!wasReady) return reject(refusal ?? new Error(`the ${start.role} ended at its start (${exit}); see its log`))
+      if (!wasReady)
+        return reject(refusal ?? new Error(`the ${start.role} ended at its start (${exit}); see its log`))
       failed = performance.now() - startedAt > 30_000 ? 0 : failed + 1
       const delayMs = Math.min(50 * 2 ** failed, 10_000)
       log.error({ role: start.role, exit, delayMs }, 'role.restarting')
@@ -62,7 +63,10 @@ export function superviseRole(options: {
     if (options.logDirectory !== undefined) one.stderr?.pipe(openLogFile(options.logDirectory, start.role))
     one.on('message', (news: RoleNews) => {
       if (news.event === 'failed') {
-        refusal = news.code !== 'internal' && news.code in REFUSALS ? new KnownRefusal(news.code as RefusalCode, news.message) : new Error(news.message)
+        refusal =
+          news.code !== 'internal' && news.code in REFUSALS
+            ? new KnownRefusal(news.code as RefusalCode, news.message)
+            : new Error(news.message)
         return
       }
       wasReady = true

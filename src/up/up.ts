@@ -63,12 +63,23 @@ export async function up(options: UpOptions = {}): Promise<Running> {
     const failures = new EventEmitter()
     const urls = await startDatabase(config, masterKey, stack, log, failures, options)
     const first = await firstKey(home, urls, log)
-    stack.use(startUpkeep({ ownerUrl: urls.owner, system: stack.use(openDatabases(urls, { log, name: 'up', connections: 2 })).system, log }))
+    stack.use(
+      startUpkeep({
+        ownerUrl: urls.owner,
+        system: stack.use(openDatabases(urls, { log, name: 'up', connections: 2 })).system,
+        log,
+      }),
+    )
 
     const modelSource = options.modelSource ?? modelSourceOf(config)
     const supervised = new Map<RoleName, SupervisedRole>()
     const common = { config, environment, log, logDirectory, onNews: options.onNews }
-    const startOf = (role: RoleName) => ({ role, databaseUrls: { app: urls.app, system: urls.system, auth: urls.auth }, gatewayUrl: gatewayUrl ?? '', modelSource })
+    const startOf = (role: RoleName) => ({
+      role,
+      databaseUrls: { app: urls.app, system: urls.system, auth: urls.auth },
+      gatewayUrl: gatewayUrl ?? '',
+      modelSource,
+    })
     let gatewayUrl: string | undefined = config.FLOWFORGE_GATEWAY_URL
     // The gateway first: the worker is told where it is. The others start together.
     if (roles.includes('gateway')) {
@@ -78,7 +89,8 @@ export async function up(options: UpOptions = {}): Promise<Running> {
     }
     gatewayUrl ??= `http://${config.FLOWFORGE_HOST}:${config.FLOWFORGE_GATEWAY_PORT}`
     for (const role of roles) {
-      if (!supervised.has(role)) supervised.set(role, stack.use(superviseRole({ ...common, start: startOf(role) })))
+      if (!supervised.has(role))
+        supervised.set(role, stack.use(superviseRole({ ...common, start: startOf(role) })))
     }
     await Promise.all([...supervised.values()].map(({ ready }) => ready))
     const apiUrl = (await supervised.get('api')?.ready) ?? undefined
@@ -122,12 +134,16 @@ async function superviseEmbedded(home: string, log: Log, failures: EventEmitter)
   const { adminUrl, adopted } = server
   const ending = new AbortController()
   const watching = (async () => {
-    for (let failed = 0; !ending.signal.aborted; ) {
+    for (let failed = 0; !ending.signal.aborted;) {
       const startedAt = performance.now()
       await server.exited
       if (ending.signal.aborted) return
       failed = performance.now() - startedAt > 60_000 ? 0 : failed + 1
-      if (failed > 20) return void failures.emit('failed', new Error('PostgreSQL ended again and again; see its log in FLOWFORGE_HOME/postgres.'))
+      if (failed > 20)
+        return void failures.emit(
+          'failed',
+          new Error('PostgreSQL ended again and again; see its log in FLOWFORGE_HOME/postgres.'),
+        )
       log.error({ failed }, 'database.restarting')
       await sleep(Math.min(100 * 2 ** failed, 5_000), ending.signal)
       server = await startEmbeddedPostgres({ home, log }).catch((error: unknown) => {

@@ -29,7 +29,10 @@ test('a Claude job comes home as a commit and lands on the branch', async (t) =>
     into: 'main',
     task: scriptedTask('Write a file', {
       turns: [
-        { text: 'I write it.', tools: [{ name: 'Write', input: { file_path: '/workspace/hello.txt', content: 'hello\n' } }] },
+        {
+          text: 'I write it.',
+          tools: [{ name: 'Write', input: { file_path: '/workspace/hello.txt', content: 'hello\n' } }],
+        },
         { text: 'It is written.' },
       ],
     }),

@@ -11,7 +11,10 @@ import { commitFiles, git, startStory, type Story } from '#test/story.ts'
 let story: Story
 const endings: (() => Promise<void>)[] = []
 before(async () => {
-  story = await startStory({ after: (end) => void endings.push(end) }, { environment: { FLOWFORGE_SLOTS: '4' } })
+  story = await startStory(
+    { after: (end) => void endings.push(end) },
+    { environment: { FLOWFORGE_SLOTS: '4' } },
+  )
 })
 after(async () => {
   for (const end of endings.reverse()) await end()
@@ -27,7 +30,10 @@ const command = (script: string): Pick<JobRequestInput, 'agent' | 'command' | 't
 describe('the agent', { concurrency: 2 }, () => {
   test('fails: the job fails with its exit code and its last words', async () => {
     const origin = await story.makeOrigin()
-    const { job } = await story.client.submit({ repository: origin, ...command('echo "no luck" >&2; exit 7') })
+    const { job } = await story.client.submit({
+      repository: origin,
+      ...command('echo "no luck" >&2; exit 7'),
+    })
     const ended = await story.settled(job)
     assert.equal(ended.state, 'failed')
     assert.equal(ended.cause, 'agent_exit')
@@ -54,12 +60,19 @@ describe('the agent', { concurrency: 2 }, () => {
 
   test('is not done in time: the job fails, its work so far is kept', async () => {
     const origin = await story.makeOrigin()
-    const { job } = await story.client.submit({ repository: origin, ...command('echo part > part.txt; sleep 600'), timeLimitSeconds: 2 })
+    const { job } = await story.client.submit({
+      repository: origin,
+      ...command('echo part > part.txt; sleep 600'),
+      timeLimitSeconds: 2,
+    })
     const ended = await story.settled(job)
     assert.equal(ended.state, 'failed')
     assert.equal(ended.cause, 'time_limit')
     const events = await story.client.listEvents(job.id)
-    assert.ok(events.some(({ kind }) => kind === 'checkpoint.saved'), JSON.stringify(events))
+    assert.ok(
+      events.some(({ kind }) => kind === 'checkpoint.saved'),
+      JSON.stringify(events),
+    )
   })
 
   test('uses a program that is not there: it is named before anything runs', async () => {
@@ -103,15 +116,30 @@ describe('the branch', { concurrency: 2 }, () => {
   test('takes two jobs, one after the other', async () => {
     const origin = await story.makeOrigin({ 'a.txt': 'a\n' })
     const jobs = await Promise.all(
-      ['one', 'two', 'three'].map((name) => story.client.submit({ repository: origin, ...command(`echo ${name} > ${name}.txt`), checks: [`test -f ${name}.txt`] })),
+      ['one', 'two', 'three'].map((name) =>
+        story.client.submit({
+          repository: origin,
+          ...command(`echo ${name} > ${name}.txt`),
+          checks: [`test -f ${name}.txt`],
+        }),
+      ),
     )
     for (const { job } of jobs) assert.equal((await story.settled(job)).state, 'succeeded')
-    assert.deepEqual((await git(origin, 'ls-tree', '--name-only', 'main')).split('\n'), ['a.txt', 'one.txt', 'three.txt', 'two.txt'])
+    assert.deepEqual((await git(origin, 'ls-tree', '--name-only', 'main')).split('\n'), [
+      'a.txt',
+      'one.txt',
+      'three.txt',
+      'two.txt',
+    ])
   })
 
   test('moves while a job lands: the lane merges again on the newest', async () => {
     const origin = await story.makeOrigin({ 'a.txt': 'a\n' })
-    const { job } = await story.client.submit({ repository: origin, ...command('echo mine > mine.txt'), checks: ['sleep 3; test -f mine.txt'] })
+    const { job } = await story.client.submit({
+      repository: origin,
+      ...command('echo mine > mine.txt'),
+      checks: ['sleep 3; test -f mine.txt'],
+    })
     await story.reached(job, 'check.started')
     const work = await mkdtemp(join(tmpdir(), 'ff-origin-'))
     await git(tmpdir(), 'clone', '--quiet', origin, work)
@@ -127,7 +155,11 @@ describe('the branch', { concurrency: 2 }, () => {
   test('refuses a merge whose checks fail: nothing lands, the result is kept', async () => {
     const origin = await story.makeOrigin()
     const tip = await git(origin, 'rev-parse', 'main')
-    const { job } = await story.client.submit({ repository: origin, ...command('echo x > x.txt'), checks: ['echo broken; exit 3'] })
+    const { job } = await story.client.submit({
+      repository: origin,
+      ...command('echo x > x.txt'),
+      checks: ['echo broken; exit 3'],
+    })
     const ended = await story.settled(job)
     assert.equal(ended.state, 'failed')
     assert.equal(ended.cause, 'checks_failed')
@@ -139,7 +171,11 @@ describe('the branch', { concurrency: 2 }, () => {
   test('gets only a branch of its own when that is what was asked for', async () => {
     const origin = await story.makeOrigin()
     const tip = await git(origin, 'rev-parse', 'main')
-    const { job } = await story.client.submit({ repository: origin, ...command('echo x > x.txt'), landing: 'branch' })
+    const { job } = await story.client.submit({
+      repository: origin,
+      ...command('echo x > x.txt'),
+      landing: 'branch',
+    })
     const ended = await story.settled(job)
     assert.equal(ended.state, 'succeeded', ended.message ?? '')
     assert.equal(await git(origin, 'rev-parse', 'main'), tip)
@@ -150,11 +186,18 @@ describe('the branch', { concurrency: 2 }, () => {
 describe('a person', { concurrency: 2 }, () => {
   test('is asked about an edit of CI, approves, and it lands', async () => {
     const origin = await story.makeOrigin()
-    const { job } = await story.client.submit({ repository: origin, ...command('mkdir -p .github/workflows; echo on: push > .github/workflows/a.yml') })
+    const { job } = await story.client.submit({
+      repository: origin,
+      ...command('mkdir -p .github/workflows; echo on: push > .github/workflows/a.yml'),
+    })
     const waiting = await story.settled(job)
     assert.equal(waiting.state, 'needs_review')
     assert.deepEqual(waiting.reviewReasons, ['edits .github/workflows/a.yml'])
-    assert.equal(await git(origin, 'branch', '--list'), '* main', 'a workflow is not pushed before it was looked at')
+    assert.equal(
+      await git(origin, 'branch', '--list'),
+      '* main',
+      'a workflow is not pushed before it was looked at',
+    )
     assert.match(await story.client.readDiff(job.id), /\+on: push/)
     await assert.rejects(story.client.approve(job.id, 'f'.repeat(40)), /stands at/)
     await story.client.approve(job.id, waiting.resultCommit ?? '')
@@ -175,7 +218,10 @@ describe('a person', { concurrency: 2 }, () => {
 
   test('mends a conflict on the branch of the job and approves the mended commit', async () => {
     const origin = await story.makeOrigin({ 'a.txt': 'one\n' })
-    const { job } = await story.client.submit({ repository: origin, ...command('echo agent > a.txt; sleep 3') })
+    const { job } = await story.client.submit({
+      repository: origin,
+      ...command('echo agent > a.txt; sleep 3'),
+    })
     await story.reached(job, 'job.running')
     const work = await mkdtemp(join(tmpdir(), 'ff-origin-'))
     await git(tmpdir(), 'clone', '--quiet', origin, work)
@@ -188,7 +234,18 @@ describe('a person', { concurrency: 2 }, () => {
     const branch = waiting.resultBranch ?? ''
     await git(work, 'fetch', '--quiet', 'origin')
     await git(work, 'checkout', '--quiet', branch)
-    await git(work, '-c', 'user.name=T', '-c', 'user.email=t@localhost', 'merge', '--quiet', '-X', 'ours', 'origin/main')
+    await git(
+      work,
+      '-c',
+      'user.name=T',
+      '-c',
+      'user.email=t@localhost',
+      'merge',
+      '--quiet',
+      '-X',
+      'ours',
+      'origin/main',
+    )
     await git(work, 'push', '--quiet', 'origin', branch)
     await story.client.approve(job.id, await git(work, 'rev-parse', 'HEAD'))
     const ended = await story.settled(job)
@@ -204,7 +261,11 @@ describe('a person', { concurrency: 2 }, () => {
     await story.client.cancel(running.job.id)
     assert.equal((await story.settled(running.job, 20_000)).state, 'cancelled')
 
-    const merging = await story.client.submit({ repository: origin, ...command('echo x > x.txt'), checks: ['sleep 600'] })
+    const merging = await story.client.submit({
+      repository: origin,
+      ...command('echo x > x.txt'),
+      checks: ['sleep 600'],
+    })
     await story.reached(merging.job, 'check.started')
     await story.client.cancel(merging.job.id)
     assert.equal((await story.settled(merging.job, 20_000)).state, 'cancelled')

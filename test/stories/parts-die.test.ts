@@ -9,8 +9,14 @@ import { git, startStory, type Story } from '#test/story.ts'
 /** Writes hello.txt after a while, so that there is time to kill something. */
 const slowTask = scriptedTask('Write a file', {
   turns: [
-    { text: 'I wait a little.', tools: [{ name: 'Bash', input: { command: 'sleep 3', description: 'Wait' } }] },
-    { text: 'I write.', tools: [{ name: 'Write', input: { file_path: '/workspace/hello.txt', content: 'hello\n' } }] },
+    {
+      text: 'I wait a little.',
+      tools: [{ name: 'Bash', input: { command: 'sleep 3', description: 'Wait' } }],
+    },
+    {
+      text: 'I write.',
+      tools: [{ name: 'Write', input: { file_path: '/workspace/hello.txt', content: 'hello\n' } }],
+    },
     { text: 'Written.' },
   ],
 })
@@ -49,7 +55,11 @@ for (const victim of ['api', 'gateway', 'postgres', 'agent'] as const satisfies 
         assert.equal(await git(origin, 'show', 'main:hello.txt'), 'hello')
         const landings = await git(origin, 'log', '--merges', '--format=%H', 'main')
         assert.equal(landings, ended.landedCommit, 'landed once')
-        assert.deepEqual(numbers, numbers.map((_, index) => index + 1), 'every event once and in order')
+        assert.deepEqual(
+          numbers,
+          numbers.map((_, index) => index + 1),
+          'every event once and in order',
+        )
         if (victim !== 'agent') assert.equal(ended.attempts, 1, 'what was done is not done twice')
       })
     }
@@ -62,7 +72,9 @@ function pidOf(story: Story, victim: Victim): number {
     case 'gateway':
       return story.running.pids()[victim] ?? 0
     case 'postgres':
-      return Number(readFileSync(join(story.home, 'postgres', 'data', 'postmaster.pid'), 'utf8').split('\n')[0])
+      return Number(
+        readFileSync(join(story.home, 'postgres', 'data', 'postmaster.pid'), 'utf8').split('\n')[0],
+      )
     case 'agent':
       return agentBelow(story.running.pids()['worker'] ?? 0)
   }
@@ -76,7 +88,8 @@ function agentBelow(worker: number): number {
     try {
       const stat = readFileSync(`/proc/${name}/stat`, 'latin1')
       parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]))
-      if (readFileSync(`/proc/${name}/cmdline`, 'latin1').startsWith('/opt/ff/claude')) agents.push(Number(name))
+      if (readFileSync(`/proc/${name}/cmdline`, 'latin1').startsWith('/opt/ff/claude'))
+        agents.push(Number(name))
     } catch {
       // It ended meanwhile.
     }

@@ -9,7 +9,10 @@ import { git, startStory, type Story } from '#test/story.ts'
 describe('a worker killed at', { concurrency: 4 }, () => {
   for (const point of RACE_POINTS) {
     test(point, async (t) => {
-      const story = await startStory(t, { roles: ['api', 'worker'], environment: { FLOWFORGE_KILL_AT: point } })
+      const story = await startStory(t, {
+        roles: ['api', 'worker'],
+        environment: { FLOWFORGE_KILL_AT: point },
+      })
       const origin = await story.makeOrigin()
       const { job } = await story.client.submit({
         repository: origin,
@@ -33,7 +36,11 @@ describe('a worker killed at', { concurrency: 4 }, () => {
 
 /** Sandboxes of the dead worker: directories, mounts and processes. The reaper comes within 30 s. */
 async function nothingIsLeft(story: Story): Promise<void> {
-  const left = (): readonly string[] => [...openSandboxes(story.home), ...mountsBelow(story.home), ...processesOf(story.home)]
+  const left = (): readonly string[] => [
+    ...openSandboxes(story.home),
+    ...mountsBelow(story.home),
+    ...processesOf(story.home),
+  ]
   const until = Date.now() + 45_000
   while (left().length > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 250))
   assert.deepEqual(left(), [])

@@ -83,7 +83,9 @@ export async function startStory(t: Ending, options: StoryOptions = {}): Promise
 
 /** A worker that was killed at the very end leaves mounted disks for the next start, which does not come here. */
 async function removeHome(home: string): Promise<void> {
-  const mounts = (await readFile('/proc/mounts', 'utf8').catch(() => '')).split('\n').map((line) => line.split(' ')[1] ?? '')
+  const mounts = (await readFile('/proc/mounts', 'utf8').catch(() => ''))
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '')
   for (const mount of mounts.filter((path) => path.startsWith(`${home}/`))) await run('umount', ['-l', mount])
   await rm(home, { recursive: true, force: true })
 }
