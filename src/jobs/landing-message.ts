@@ -1,3 +1,4 @@
+import { toPrintableLine } from '#lib/printable.ts'
 import type { JobRow } from './store.ts'
 
 /** The message of the landing commit: one line for people, then trailers that tools can read (git interpret-trailers). */
@@ -14,13 +15,7 @@ export function resultMessage(job: Pick<JobRow, 'number' | 'title' | 'id'>): str
   return `${oneLine(job.title)}\n\nFlowForge-Job: ${job.id}\n`
 }
 
-/** Control characters and line breaks would forge trailers or break terminals. */
+/** Line breaks would forge trailers, control characters would break terminals. */
 function oneLine(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return (
-    text
-      .replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
-      .trim()
-      .slice(0, 150) || 'Untitled'
-  )
+  return toPrintableLine(text, 150) || 'Untitled'
 }
