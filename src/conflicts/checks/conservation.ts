@@ -46,7 +46,6 @@ type Ledger = {
   readonly due: Counts
   /** Statements that the sides show inside clashes, and those that the result holds there. */
   readonly open: Counts
-  readonly openMost: Counts
   readonly settled: Counts
   /** Words that stand in a side's added lines and nowhere in the base. */
   readonly brought: ReadonlySet<string>
@@ -85,15 +84,11 @@ function openLedger(four: FourWay, context: ConservationContext): Ledger {
   }
   const due = new Map<string, number>()
   const open = new Map<string, number>()
-  const oursOpen = new Map<string, number>()
-  const theirsOpen = new Map<string, number>()
   const added: string[] = []
   for (const chunk of four.chunks) {
     const [ours, theirs] = [four.ours.slice(chunk.o0, chunk.o1), four.theirs.slice(chunk.t0, chunk.t1)]
     if (chunk.kind === 'clash') {
       count([...ours, ...theirs], open)
-      count(ours, oursOpen)
-      count(theirs, theirsOpen)
     } else count(chunk.kind === 'theirs' ? theirs : ours, due)
     if (chunk.kind !== 'same') added.push(...ours, ...theirs)
   }
@@ -108,9 +103,6 @@ function openLedger(four: FourWay, context: ConservationContext): Ledger {
     result: count(four.result),
     due,
     open,
-    openMost: new Map(
-      [...open.keys()].map((key) => [key, Math.max(oursOpen.get(key) ?? 0, theirsOpen.get(key) ?? 0)]),
-    ),
     settled: count([...four.resolved.values()].flat().map((index) => four.result[index] ?? '')),
     brought: new Set(wordsOf(added.join('\n')).filter((word) => !baseWords.has(word))),
     names: tally(namesOf(four.result.join('\n'))),
@@ -237,7 +229,7 @@ function ofDeparture(ledger: Ledger, departure: Departure): readonly Finding[] {
 /** How often the result holds a statement, copies that answer to a clash left out. */
 function available(ledger: Ledger, line: string): number {
   const settled = at(ledger.settled, line)
-  return at(ledger.result, line) - Math.min(settled, at(ledger.openMost, line))
+  return at(ledger.result, line) - Math.min(settled, at(ledger.open, line))
 }
 
 /** In none of the three versions. */

@@ -5,6 +5,9 @@ import { namesOf } from './language.ts'
 const WORTH_A_LOOK = /[\w+/=.-]{16,}|PRIVATE KEY|:\/\/[^/\s]*:[^/\s]*@/
 const ASSIGNED =
   /(pass(word|wd|phrase)?|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential)s?\w*['"]?\s*(:=|[:=])\s*['"`]([^'"`\s]{12,})['"`]/i
+/** Forms that are a secret wherever they stand, also cut short or in prose, where secretlint wants the whole of it. */
+const FIXED =
+  /\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN ([A-Z]+ )*PRIVATE KEY|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bgithub_pat_\w{22,}|\bglpat-[\w-]{20}|\bxox[abprs]-[\w-]{10,}|\bsk-(ant|proj|live)-[\w-]{20,}|\bAIza[\w-]{35}\b|\bnpm_[A-Za-z0-9]{36}\b/
 const PLACEHOLDER =
   /example|changeme|placeholder|your[-_]|xxx+|\*{3,}|<[^>]+>|\$\{|dummy|test|foo|bar|secret|password|insert|redacted|process\.env|%\(|\{\{/i
 
@@ -19,6 +22,10 @@ export async function findSecrets(lines: readonly (readonly [number, string])[])
   if (worth.length === 0) return []
   const found: Secret[] = []
   for (const [line, text] of worth) {
+    if (FIXED.test(text)) {
+      found.push({ says: 'a key or token is written into the file', line })
+      continue
+    }
     const value = ASSIGNED.exec(text)?.[4]
     if (value !== undefined && !PLACEHOLDER.test(value) && entropy(value) >= 3.2 && looksRandom(value))
       found.push({ says: 'a password or token is written into the code', line })
