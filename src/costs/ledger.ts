@@ -20,7 +20,12 @@ export type Ledger = {
 
 type Waiting = { readonly call: ModelCall; readonly done: () => void }
 
-export function createLedger(databases: Pick<Databases, 'system'>, log: Log): Ledger {
+export function createLedger(
+  databases: Pick<Databases, 'system'>,
+  log: Log,
+  /** Called after each write: settled money is free for others. */
+  onWritten: () => void = () => undefined,
+): Ledger {
   let waiting: Waiting[] = []
   let writing: Promise<void> | undefined
   const stop = new AbortController()
@@ -35,6 +40,7 @@ export function createLedger(databases: Pick<Databases, 'system'>, log: Log): Le
         )
         waiting = waiting.slice(batch.length)
         for (const { done } of batch) done()
+        onWritten()
         pauseMs = 50
       } catch (error) {
         log.error({ error: String(error), waiting: waiting.length }, 'costs.ledger_write_failed')

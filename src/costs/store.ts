@@ -8,7 +8,9 @@ export type ModelCall = {
   readonly id: Id<'usage'>
   readonly occurredAt: Date
   readonly organizationId: OrganizationId
+  readonly userId?: string
   readonly apiKeyId?: string
+  readonly repositoryId?: string
   readonly jobId?: string
   readonly executionId?: string
   readonly sessionId?: string
@@ -25,16 +27,19 @@ export type ModelCall = {
   readonly estimated: boolean
   readonly simulated: boolean
   readonly requestId?: string
+  /** The how-manieth retry of the same request this is, as the client says. */
+  readonly retryCount?: number
+  /** Answered from the cache, and what the model would have cost. */
+  readonly savedNano?: number
 }
 
-/** Writes calls to the ledger. Repeating a write that may have happened does no harm: the id is the call's. */
+/**
+ * Writes calls to the ledger, settles their reservations and moves the counters of their budgets, in one transaction.
+ * Repeating a write that may have happened does no harm: time and id are the call's.
+ */
 export async function recordUsage(db: Db | Transaction, calls: readonly ModelCall[]): Promise<void> {
   if (calls.length === 0) return
-  await db
-    .insertInto('claude_api_usage')
-    .values(calls.map(toRow))
-    .onConflict((conflict) => conflict.doNothing())
-    .execute()
+  await sql`select settle_calls(${JSON.stringify(calls.map(toRow))}::jsonb)`.execute(db)
 }
 
 export type JobCost = {
@@ -87,6 +92,8 @@ function toRow(call: ModelCall) {
     occurred_at: call.occurredAt,
     id: call.id,
     organization_id: call.organizationId,
+    user_id: call.userId ?? null,
+    repository_id: call.repositoryId ?? null,
     api_key_id: call.apiKeyId ?? null,
     job_id: call.jobId ?? null,
     execution_id: call.executionId ?? null,
@@ -109,5 +116,8 @@ function toRow(call: ModelCall) {
     estimated: call.estimated,
     simulated: call.simulated,
     request_id: call.requestId ?? null,
+    retry_count: call.retryCount ?? 0,
+    cache_hit: call.savedNano !== undefined,
+    saved_nano_dollars: call.savedNano ?? 0,
   }
 }

@@ -40,9 +40,11 @@ export async function notify(trx: Transaction, channel: Channel, id: string): Pr
   await sql`select pg_notify(${channel}, ${id})`.execute(trx)
 }
 
-/** admission: a place or a job became free. job_events: new events of this job. job_control: cancel, tell. keys: a key was revoked. */
+/** admission: a place or a job became free. job_events: new events of this job. job_control: cancel, tell. keys: a key was revoked. budgets: those of this organization changed. budget_notices: this budget passed a threshold. */
 export type Channel =
   | 'flowforge_admission'
   | 'flowforge_job_events'
   | 'flowforge_job_control'
   | 'flowforge_keys'
+  | 'flowforge_budgets'
+  | 'flowforge_budget_notices'

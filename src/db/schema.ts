@@ -52,11 +52,36 @@ type AuditLogsTable = {
   request_id: Optional<string | null>
 }
 
+/** What a budget's period has spent (derivable from claude_api_usage) and holds reserved (derivable from reservations). */
+type BudgetCountersTable = {
+  id: string
+  organization_id: string
+  budget_id: string
+  period_start: ColumnType<Date, Date | string, Date | string>
+  /** Null: a total has no end. */
+  period_end: Optional<Date | null, Date | string | null>
+  spent_nano_dollars: number
+  reserved_nano_dollars: Optional<number>
+}
+
+/** A threshold was passed: one row for each threshold and period, by the transaction that spent the money. */
+type BudgetNoticesTable = {
+  budget_id: string
+  period_start: ColumnType<Date, Date | string, Date | string>
+  threshold_percent: number
+  organization_id: string
+  limit_nano_dollars: number
+  spent_nano_dollars: number
+  created_at: Optional<Date, Date | string>
+  delivered_at: Optional<Date | null, Date | string | null>
+}
+
 type BudgetsTable = {
   id: string
   organization_id: string
   scope: 'organization' | 'team' | 'user' | 'repository' | 'job' | 'api_key'
-  scope_id: Optional<string | null>
+  /** The id of the organization, user, repository, job or key; never null, so that every look-up is an equality. */
+  scope_id: string
   period: 'daily' | 'weekly' | 'monthly' | 'total'
   limit_nano_dollars: number
   soft_percent: Optional<number | null>
@@ -66,6 +91,7 @@ type BudgetsTable = {
 }
 
 type ClaudeApiUsageTable = {
+  /** When the call was reserved: with the id it names the call for ever, so that writing it twice counts once. */
   occurred_at: ColumnType<Date, Date | string, Date | string>
   id: string
   organization_id: string
@@ -93,6 +119,11 @@ type ClaudeApiUsageTable = {
   /** The upstream said that it is the scripted model. */
   simulated: Optional<boolean>
   request_id: Optional<string | null>
+  repository_id: Optional<string | null>
+  /** As the client says: the how-manieth retry of the same request this is. */
+  retry_count: Optional<number>
+  cache_hit: Optional<boolean>
+  saved_nano_dollars: Optional<number>
 }
 
 type ConflictResolutionsTable = {
@@ -363,6 +394,28 @@ type RepositoryCredentialsTable = {
   created_at: Optional<Date, Date | string>
 }
 
+/** Live gateways: a reservation is good for as long as its holder is seen. No tenant data. */
+type ReservationHoldersTable = {
+  id: string
+  host: string
+  pid: number
+  seen_at: Optional<Date, Date | string>
+}
+
+/** Calls under way. Deleted by the transaction that writes the call to the ledger, or when it was never sent. */
+type ReservationsTable = {
+  id: string
+  occurred_at: ColumnType<Date, Date | string, Date | string>
+  organization_id: string
+  holder_id: string
+  nano_dollars: number
+  counter_ids: string[]
+  /** Recorded before the call is sent: from here on it counts as spent, whatever becomes of its gateway. */
+  sent_at: Optional<Date | null, Date | string | null>
+  /** What the ledger must know if the gateway dies: key, job, model. */
+  facts: ColumnType<unknown, string, string>
+}
+
 type SessionsTable = {
   id: string
   user_id: string
@@ -461,6 +514,8 @@ export type Schema = {
   accounts: AccountsTable
   api_keys: ApiKeysTable
   audit_logs: AuditLogsTable
+  budget_counters: BudgetCountersTable
+  budget_notices: BudgetNoticesTable
   budgets: BudgetsTable
   claude_api_usage: ClaudeApiUsageTable
   conflict_resolutions: ConflictResolutionsTable
@@ -480,6 +535,8 @@ export type Schema = {
   organizations: OrganizationsTable
   repositories: RepositoriesTable
   repository_credentials: RepositoryCredentialsTable
+  reservation_holders: ReservationHoldersTable
+  reservations: ReservationsTable
   sessions: SessionsTable
   setup_caches: SetupCachesTable
   team_members: TeamMembersTable

@@ -6,7 +6,7 @@
  *   key            ff_… and 256 random bits; only its SHA-256 is stored
  *   job token      ffj_… and 256 random bits; good only while the job's current execution is the one it was made for
  */
-import type { ExecutionId, Id, JobId, OrganizationId } from '#lib/ids.ts'
+import type { ExecutionId, Id, JobId, OrganizationId, RepositoryId, UserId } from '#lib/ids.ts'
 import type { Scope } from './scopes.ts'
 
 export type KeyId = Id<'api-key'>
@@ -15,6 +15,8 @@ export type KeyPrincipal = {
   readonly kind: 'key'
   readonly organizationId: OrganizationId
   readonly keyId: KeyId
+  /** Whose key it is; absent for a key of the organization itself. */
+  readonly userId?: UserId
   readonly scopes: readonly Scope[]
   readonly name: string
 }
@@ -24,6 +26,7 @@ export type JobPrincipal = {
   readonly organizationId: OrganizationId
   readonly jobId: JobId
   readonly executionId: ExecutionId
+  readonly repositoryId?: RepositoryId
   readonly scopes: readonly Scope[]
   /** "job 12" */
   readonly name: string

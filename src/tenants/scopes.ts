@@ -7,6 +7,8 @@ export const SCOPES = {
   'jobs:approve': 'approve or reject what waits for review',
   'repositories:read': 'read repositories',
   'repositories:write': 'register repositories and set their credentials',
+  'costs:read': 'see costs and budgets',
+  'costs:write': 'set and remove budgets',
   'gateway:use': 'call models through the gateway',
   operator: 'use paths of this machine and administer this installation',
 } as const satisfies Record<string, string>

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Db, Transaction } from '#db'
-import type { ExecutionId, JobId, OrganizationId } from '#lib/ids.ts'
+import type { ExecutionId, JobId, OrganizationId, RepositoryId, UserId } from '#lib/ids.ts'
 import type { JobPrincipal, KeyId, KeyPrincipal } from './principal.ts'
 import { isScope } from './scopes.ts'
 
@@ -10,7 +10,7 @@ export type FoundKey = { readonly principal: KeyPrincipal; readonly expiresAt: D
 export async function findKey(system: Db, sha256: Buffer): Promise<FoundKey | undefined> {
   const row = await system
     .selectFrom('api_keys')
-    .select(['id', 'organization_id', 'name', 'scopes', 'expires_at'])
+    .select(['id', 'organization_id', 'user_id', 'name', 'scopes', 'expires_at'])
     .where('secret_sha256', '=', sha256)
     .where('revoked_at', 'is', null)
     .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', sql<Date>`now()`)]))
@@ -22,6 +22,7 @@ export async function findKey(system: Db, sha256: Buffer): Promise<FoundKey | un
       kind: 'key',
       organizationId: row.organization_id as OrganizationId,
       keyId: row.id as KeyId,
+      ...(row.user_id === null ? {} : { userId: row.user_id as UserId }),
       scopes: row.scopes.filter(isScope),
       name: row.name,
     },
@@ -37,7 +38,7 @@ export async function findJobToken(system: Db, sha256: Buffer): Promise<JobPrinc
         .onRef('jobs.id', '=', 'job_tokens.job_id')
         .onRef('jobs.current_execution', '=', 'job_tokens.execution_id'),
     )
-    .select(['job_tokens.organization_id', 'job_id', 'execution_id', 'models', 'number'])
+    .select(['job_tokens.organization_id', 'job_id', 'execution_id', 'models', 'number', 'repository_id'])
     .where('secret_sha256', '=', sha256)
     .where('expires_at', '>', sql<Date>`now()`)
     .executeTakeFirst()
@@ -47,6 +48,7 @@ export async function findJobToken(system: Db, sha256: Buffer): Promise<JobPrinc
     organizationId: row.organization_id as OrganizationId,
     jobId: row.job_id as JobId,
     executionId: row.execution_id as ExecutionId,
+    repositoryId: row.repository_id as RepositoryId,
     scopes: ['gateway:use'],
     name: `job ${row.number}`,
     models: row.models,

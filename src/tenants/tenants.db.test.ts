@@ -163,11 +163,17 @@ test('a job token is good while its execution has the job, and no longer', async
   const jobId = await makeJob(execution)
   const token = await tokenFor(jobId, execution)
   assert.match(token.reveal(), /^ffj_[A-Za-z0-9_-]{43}$/)
+  const { repository_id } = await databases.system
+    .selectFrom('jobs')
+    .select('repository_id')
+    .where('id', '=', jobId)
+    .executeTakeFirstOrThrow()
   assert.deepEqual(await authenticator.authenticate(token.reveal()), {
     kind: 'job',
     organizationId,
     jobId,
     executionId: execution,
+    repositoryId: repository_id,
     scopes: ['gateway:use'],
     name: 'job 1',
     models: ['claude-x'],
