@@ -2,7 +2,7 @@
  * The second story: how a result lands on its target branch. One lane (repository and branch) lands one job at a time.
  *
  *   is a landing of this job already written?          yes: ask the remote, push exactly that pair again
- *   fetch the target, merge the result into it         conflict: a person decides
+ *   fetch the target, merge the result into it         conflict: resolved with proof, or a person decides
  *   do the changes touch what waits for review?        yes, and not approved: a person decides
  *   run the checks on the merged tree                  fail: the job fails, the result is kept
  *   write the landing: commit and expected old value   from here on it can no longer be cancelled
@@ -18,6 +18,7 @@ import { StaleClaim } from './claim.ts'
 import { keepBranch, resultBranchOf } from './kept-branch.ts'
 import { findOpenLanding, settleLanding, writeLanding, type Landing } from './landing.ts'
 import { landingMessage } from './landing-message.ts'
+import { changedTheSameFile, resolveConflicts } from './resolve.ts'
 import { restoreResult } from './result.ts'
 import { backOff } from './retry.ts'
 import { reviewReasonsOf } from './review.ts'
@@ -116,34 +117,10 @@ async function prepareLanding(work: Work): Promise<Prepared> {
     }
   }
 
-  const merge = await mirror.merge({ target: target.commit, result }, signal)
-  switch (merge.kind) {
-    case 'contained':
-      return { kind: 'landed', commit: target.commit, branch: job.target_branch }
-    case 'unrelated':
-      return {
-        kind: 'failed',
-        cause: 'unrelated_history',
-        message: `${job.target_branch} no longer shares a history with what the job began from.`,
-      }
-    case 'conflicts':
-      events.write('land.conflicts', {
-        target: target.commit,
-        paths: merge.paths,
-        messages: merge.messages.slice(0, 50),
-      })
-      return waitForPerson(work, {
-        cause: 'conflict',
-        message: `The result conflicts with ${job.target_branch} in ${merge.paths.length === 1 ? merge.paths[0] : `${merge.paths.length} files`}. Merge the target into the branch, push it, then: flowforge approve ${job.number} --commit SHA`,
-        reasons: merge.paths.map((path) => `conflict in ${path}`),
-      })
-    case 'clean':
-      break
-    default:
-      return expectNever(merge)
-  }
+  const merged = await mergeInto(work, target.commit, result)
+  if (merged.kind !== 'merged') return merged
   const commit = await mirror.commitMerge({
-    tree: merge.tree,
+    tree: merged.tree,
     parents: [target.commit, result],
     message: landingMessage(job),
     author: tools.settings.commitAuthor,
@@ -177,6 +154,52 @@ async function prepareLanding(work: Work): Promise<Prepared> {
   await reach('land:checked')
   if (signal.aborted) return whenStopped(work)
   return writeLanding(work, { branch: job.target_branch, expectedOld: target.commit, commit })
+}
+
+type Merged = { readonly kind: 'merged'; readonly tree: string } | End
+
+/** Git's own merge where both sides left each other alone; the conflict engine where they met. */
+async function mergeInto(work: Work, target: string, result: string): Promise<Merged> {
+  const { claim, mirror, events, signal } = work
+  const { job } = claim
+  const merge = await mirror.merge({ target, result }, signal)
+  switch (merge.kind) {
+    case 'contained':
+      return { kind: 'landed', commit: target, branch: job.target_branch }
+    case 'unrelated':
+      return {
+        kind: 'failed',
+        cause: 'unrelated_history',
+        message: `${job.target_branch} no longer shares a history with what the job began from.`,
+      }
+    case 'conflicts':
+      events.write('land.conflicts', { target, paths: merge.paths, messages: merge.messages.slice(0, 50) })
+      break
+    case 'clean':
+      if (!(await changedTheSameFile(work, target))) return { kind: 'merged', tree: merge.tree }
+      break
+    default:
+      return expectNever(merge)
+  }
+  // A person who approved has looked at the doubts; a conflict that is left stays one.
+  if (merge.kind === 'clean' && job.approved_commit === result) return { kind: 'merged', tree: merge.tree }
+  const resolved = await resolveConflicts(work, { target, result })
+  if (resolved.kind === 'resolved') return { kind: 'merged', tree: resolved.tree }
+  if (signal.aborted) return whenStopped(work)
+  return waitForPerson(
+    work,
+    merge.kind === 'conflicts'
+      ? {
+          cause: 'conflict',
+          message: `The result conflicts with ${job.target_branch} and not every file could be resolved with proof. Merge ${job.target_branch} into the branch of the job, push it, then: flowforge approve ${job.number} --commit SHA`,
+          reasons: resolved.reasons,
+        }
+      : {
+          cause: 'doubtful_merge',
+          message: `Git merges the result with ${job.target_branch} without a conflict, but the merged files do not hold together. Look at them, then: flowforge approve ${job.number}`,
+          reasons: resolved.reasons,
+        },
+  )
 }
 
 type Pushed =
