@@ -93,14 +93,20 @@ export async function lifetimeEnds(t: TestContext, bench: Bench): Promise<void> 
       const id = newId()
       const mark = uniqueSeconds()
       const holder = spawn(process.execPath, [HOLDER, bench.home, id, mark], {
-        stdio: ['ignore', 'pipe', 'inherit'],
+        // The seventh descriptor is one that the worker inherits and does not know of.
+        stdio: ['ignore', 'pipe', 'inherit', 'ignore', 'ignore', 'ignore', 'ignore', 'pipe'],
         env: { PATH: process.env['PATH'] },
       })
-      await once(holder.stdout, 'data')
-      assert.ok(processesWith(mark).length >= 2)
-      assert.ok(existsSync(join(bench.home, 'sandboxes', id)))
-      holder.kill('SIGKILL')
-      await once(holder, 'exit')
+      try {
+        await once(holder.stdout!, 'data')
+        assert.ok(processesWith(mark).length >= 2)
+        assert.ok(existsSync(join(bench.home, 'sandboxes', id)))
+        const open = readFileSync(join(bench.home, 'sandboxes', id, 'disk/out/fds'), 'utf8')
+        assert.doesNotMatch(open, / ([3-9]|\d\d+) -> (?!\/dev\/null|\/proc\/)/)
+      } finally {
+        holder.kill('SIGKILL')
+        await once(holder, 'exit')
+      }
       const ended = await bench.sandboxes.reap((found) => Promise.resolve(found === living.id))
       assert.deepEqual(ended, [id])
       assert.deepEqual(processesWith(mark), [])
