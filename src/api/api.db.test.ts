@@ -433,6 +433,31 @@ test('the API describes itself', async () => {
   assert.ok('/api/v1/jobs/{job}/events' in document.paths)
 })
 
+test('a port that is taken is named with the setting to change', async (t) => {
+  const { port } = new URL(api.url)
+  const endings: (() => Promise<void>)[] = []
+  t.after(async () => {
+    for (const end of endings.toReversed()) await end()
+  })
+  await assert.rejects(
+    startTestApi({ after: (work) => void endings.push(work) }, Number(port)),
+    new RegExp(`Port ${port} is in use.*FLOWFORGE_PORT`),
+  )
+})
+
+test('while the database is away the answer is 503 and says so; when it is back, all goes on', async () => {
+  const path = '/api/v1/jobs?limit=1'
+  assert.equal((await api.request(path)).status, 200)
+  await api.setReachable(false)
+  const away = await api.request(path)
+  assert.equal(away.status, 503)
+  assert.equal((await problemOf(away))['code'], 'database_unavailable')
+  assert.equal((await fetch(`${api.url}/readyz`)).status, 503)
+  assert.equal((await fetch(`${api.url}/healthz`)).status, 200)
+  await api.setReachable(true)
+  assert.equal((await api.request(path)).status, 200)
+})
+
 test('closing ends open streams at once', async () => {
   const { job: made } = await api.client.submit(job() as never)
   const response = await api.request(`/api/v1/jobs/${made.id}/events`)

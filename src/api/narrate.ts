@@ -99,6 +99,17 @@ export const EVENT_KINDS: Readonly<Record<string, Kind>> = {
     'target, paths, messages',
     (f) => `conflicts with ${short(f['target'])} in ${list(f['paths'])}`,
   ),
+  'land.resolved': kind(
+    'The conflict engine resolved a conflicted file, with proof.',
+    'path, conflict, rung, reason, checks',
+    (f) =>
+      `resolved ${text(f['path'])} (${text(f['conflict'])}) by ${text(f['rung'])}: ${checksOf(f['checks'])}`,
+  ),
+  'land.declined': kind(
+    'The conflict engine could not prove a file; a person decides.',
+    'path, conflict, rung, reason, checks',
+    (f) => `declined ${text(f['path'])} (${text(f['conflict'])}): ${text(f['reason'])}`,
+  ),
   'land.written': kind(
     'The landing is written down; from here it is pushed, whatever dies.',
     'commit, branch, expectedOld',
@@ -171,6 +182,14 @@ function list(fact: unknown): string {
 
 function exit(code: unknown, output: unknown): string {
   return `${code === 0 ? 'passed' : `ended with ${text(code)}`}${given('\n', typeof output === 'string' ? output.trimEnd() : '')}`
+}
+
+/** "syntax passed, security passed, semantics passed". */
+function checksOf(fact: unknown): string {
+  if (!Array.isArray(fact)) return ''
+  return fact
+    .map((check: Record<string, unknown>) => `${text(check['layer'])} ${text(check['outcome'])}`)
+    .join(', ')
 }
 
 function short(fact: unknown): string {

@@ -2,6 +2,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { isOutage } from '#db'
 import { REFUSALS, Refusal, refuse, type RefusalCode } from '#lib/errors.ts'
 
 export const problemSchema = z
@@ -87,6 +88,7 @@ function toRefusal(error: FastifyError | Refusal, request: FastifyRequest): Refu
     return refuse('invalid_request', { problem: `the body is not JSON: ${error.message}` }, error)
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
     return refuse('invalid_request', { problem: error.message }, error)
+  if (isOutage(error)) return refuse('database_unavailable', { problem: error.message }, error)
   return refuse('internal', { requestId: request.id }, error)
 }
 
