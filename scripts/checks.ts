@@ -35,7 +35,11 @@ async function runCheck(name: string, program: string, args: readonly string[]):
   const start = performance.now()
   if (!existsSync(program))
     return { name, passed: false, output: `${program} is not there: run npm ci`, seconds: 0 }
-  const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(program, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NO_COLOR: '1' },
+  })
   let output = ''
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (output += chunk.toString()))

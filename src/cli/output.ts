@@ -4,8 +4,8 @@ import { toPrintable, toPrintableLine } from '#lib/printable.ts'
 
 export type Paint = ReturnType<typeof colors.createColors>
 
-/** picocolors itself looks at NO_COLOR and FORCE_COLOR; a pipe gets none unless forced. */
-export const paint: Paint = colors
+/** On a terminal that wants colours (NO_COLOR is heard); never into a pipe or a log, where isTTY is undefined. */
+export const paint: Paint = colors.createColors(colors.isColorSupported && Boolean(process.stdout.isTTY))
 
 export function print(text = ''): void {
   process.stdout.write(`${text}\n`)
