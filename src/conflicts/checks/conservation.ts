@@ -50,8 +50,8 @@ type Ledger = {
   /** Words that stand in a side's added lines and nowhere in the base. */
   readonly brought: ReadonlySet<string>
   readonly names: ReadonlyMap<string, number>
-  /** The result's statements without white space and separators, in one. */
-  readonly bare: () => string
+  /** The result's statements without white space and separators, in one, and where lines began in it. */
+  readonly bare: () => { readonly text: string; readonly starts: ReadonlySet<number> }
   /** Statements that the rung says it left out, by side. */
   readonly dropped: Readonly<Record<Side, ReadonlySet<string>>>
 }
@@ -106,7 +106,7 @@ function openLedger(four: FourWay, context: ConservationContext): Ledger {
     settled: count([...four.resolved.values()].flat().map((index) => four.result[index] ?? '')),
     brought: new Set(wordsOf(added.join('\n')).filter((word) => !baseWords.has(word))),
     names: tally(namesOf(four.result.join('\n'))),
-    bare: once(() => bareOf(four.result.filter(statement))),
+    bare: once(() => bareWithStarts(four.result.filter(statement))),
     dropped: { ours: droppedOf(context.drops, 'ours'), theirs: droppedOf(context.drops, 'theirs') },
   }
 }
@@ -248,6 +248,20 @@ function once<T>(make: () => T): () => T {
   return () => (made ??= { value: make() }).value
 }
 
+function bareWithStarts(lines: readonly string[]): {
+  readonly text: string
+  readonly starts: ReadonlySet<number>
+} {
+  const starts = new Set<number>()
+  let text = ''
+  for (const line of lines) {
+    starts.add(text.length)
+    text += bareOf([line])
+  }
+  starts.add(text.length)
+  return { text, starts }
+}
+
 function bareOf(lines: readonly string[]): string {
   return (
     lines
@@ -263,9 +277,14 @@ function bareOf(lines: readonly string[]): string {
 function isRewrapped(ledger: Ledger, line: string): boolean {
   const bare = bareOf([line.replace(/\s(\/\/|#)\s.*$/, '')])
   if (bare.length < 12) return false
-  const text = ledger.bare()
+  const { text, starts } = ledger.bare()
   const found = text.indexOf(bare)
-  return found >= 0 && !/[\w.]/.test(text[found - 1] ?? '') && !/[\w.]/.test(text[found + bare.length] ?? '')
+  const end = found + bare.length
+  return (
+    found >= 0 &&
+    (starts.has(found) || !/[\w.]/.test(text[found - 1] ?? '')) &&
+    (starts.has(end) || !/[\w.]/.test(text[end] ?? ''))
+  )
 }
 
 function droppedOf(drops: readonly Drop[], side: Side): ReadonlySet<string> {

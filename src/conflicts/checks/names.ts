@@ -45,6 +45,9 @@ export async function checkNames(subject: Subject): Promise<readonly Finding[]> 
 /** Declarations that stand more often than on either side. */
 function twiceInTree(subject: Subject): readonly Finding[] {
   const { language, texts } = subject
+  if (texts.result === texts.ours || texts.result === texts.theirs) return []
+  // Building a tree costs more than all else; a name that is declared once by any reading is not declared twice.
+  if (language === 'go' && !hasRepeats(subject.four.result)) return []
   const counts = (text: string): Map<string, [number, number]> => {
     const seen = new Map<string, [number, number]>()
     for (const { key, line } of declarationsOf(language, text))
@@ -57,6 +60,22 @@ function twiceInTree(subject: Subject): readonly Finding[] {
   return twice
     .filter(([key, [count]]) => count > Math.max(ours.get(key)?.[0] ?? 0, theirs.get(key)?.[0] ?? 0, 1))
     .map(([key, [, line]]) => blocks('duplicate', `${quote(key)} is declared more than once`, line))
+}
+
+/** Some top-level name, some method of a receiver, or some whole line of a struct stands twice. */
+function hasRepeats(lines: readonly string[]): boolean {
+  const seen = new Set<string>()
+  for (const line of lines) {
+    const match =
+      /^(?:func\s+(?:\(\s*\w*\s*\*?(\w+)[^)]*\)\s*)?|type\s+|var\s+|const\s+|\t)(\w+)(?=[\s([,=])/.exec(line)
+    if (!match) continue
+    const key = line.startsWith('\t') ? line : `${match[1] ?? ''}.${match[2] ?? ''}`
+    if (seen.has(key) && match[2] !== 'init') {
+      if (!line.startsWith('\t') || /^\t\w+\s+[\w*[\].]+(\s+`.*`)?$/.test(line)) return true
+    }
+    seen.add(key)
+  }
+  return false
 }
 
 /** Used bare: not a member, not a key. */

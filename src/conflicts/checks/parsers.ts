@@ -54,13 +54,25 @@ const PARSERS: Readonly<Partial<Record<Language, Parser>>> = {
   python: (text) => residentOr(python, 'python', "python's ast", text),
   java: (text) => residentOr(java, 'java', "javac's parser", text),
   go: readGo,
-  javascript: (text, path) => Promise.resolve(readScript(text, path)),
-  typescript: (text, path) => Promise.resolve(readScript(text, path)),
-  tsx: (text, path) => Promise.resolve(readScript(text, path)),
-  json: (text) => Promise.resolve(readJson(text)),
-  yaml: (text) => Promise.resolve(readYaml(text)),
-  toml: (text) => Promise.resolve(readToml(text)),
-  xml: (text) => Promise.resolve(readXml(text)),
+  javascript: here('oxc-parser', readScript),
+  typescript: here('oxc-parser', readScript),
+  tsx: here('oxc-parser', readScript),
+  json: here('jsonc-parser', readJson),
+  yaml: here('yaml', readYaml),
+  toml: here('smol-toml', readToml),
+  xml: here('fast-xml-parser', readXml),
+}
+
+/** Parsers that work in this process descend by calling themselves; what is nested too deeply ends as a broken file. */
+function here(by: string, read: (text: string, path: string) => Parsed): Parser {
+  return (text, path) => {
+    try {
+      return Promise.resolve(read(text, path))
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      return Promise.resolve({ kind: 'broken', by, line: 1, says: 'it is nested too deeply' })
+    }
+  }
 }
 
 type ReaderAnswer = {
