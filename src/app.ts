@@ -80,6 +80,7 @@ async function startGatewayRole(config: Config, start: RoleStart, log: Log): Pro
   const gateway = await startGateway({
     config,
     databases,
+    listener,
     authenticator: stack.use(await createAuthenticator(databases, listener)),
     log,
   })

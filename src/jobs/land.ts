@@ -191,7 +191,7 @@ async function mergeInto(work: Work, target: string, result: string): Promise<Me
     merge.kind === 'conflicts'
       ? {
           cause: 'conflict',
-          message: `The result conflicts with ${job.target_branch} and not every file could be resolved with proof. Merge ${job.target_branch} into the branch of the job, push it, then: flowforge approve ${job.number} --commit SHA`,
+          message: `The result conflicts with ${job.target_branch} and not every file could be resolved with proof. Merge ${job.target_branch} into the branch of the job, push it, then: flowforge approve ${job.number} --commit SHA.`,
           reasons: resolved.reasons,
         }
       : {

@@ -6,7 +6,7 @@ import { PgBoss } from 'pg-boss'
 import { readConfig } from '#config'
 import { asSystem, inOrganization, type Transaction } from '#db'
 import { createMirrors, type Mirrors } from '#git'
-import { systemClock } from '#lib/clock.ts'
+import { sleep, systemClock } from '#lib/clock.ts'
 import { newId, type JobId, type OrganizationId, type RepositoryId, type WorkerId } from '#lib/ids.ts'
 import { createJobQueue, createJobs, type Jobs } from '#jobs'
 import { createRepositories, findOrRegister, openRepository } from '#repositories'
@@ -69,6 +69,7 @@ export async function startTestJobs(t: Ending): Promise<TestJobs> {
     migrate: false,
     createSchema: false,
     supervise: false,
+    monitorIntervalSeconds: 1,
     schedule: false,
   })
   boss.on('error', () => undefined)
@@ -204,7 +205,14 @@ export async function startTestJobs(t: Ending): Promise<TestJobs> {
         `update pgboss.job set heartbeat_on = now() - interval '1 hour' where id = $1 and state = 'active'`,
         [entry],
       )
-      await boss.supervise(name)
+      for (;;) {
+        await boss.supervise(name)
+        const { rows } = await owner.query(`select from pgboss.job where id = $1 and state = 'active'`, [
+          entry,
+        ])
+        if (rows.length === 0) break
+        await sleep(100)
+      }
       // The back-off of the queue is its own matter; here the next delivery comes at once.
       await owner.query(`update pgboss.job set start_after = now() where id = $1 and state = 'retry'`, [
         entry,
