@@ -13,6 +13,7 @@ export {
   type Versions,
 } from './conflict.ts'
 export { mergeFile } from './merge-file.ts'
+export { mergeCommitsApart, type ApartOutcome, type ApartRequest } from './apart.ts'
 export { mergeCommits, type MergeCommitsRequest, type MergeReport } from './merge-commits.ts'
 export { replay, type ReplayRequest } from './replay.ts'
 export {

@@ -7,4 +7,5 @@ export {
 } from './scripted-model/server.ts'
 export { scriptedTask, type Script, type ScriptInput } from './scripted-model/script.ts'
 export { runDemo, type DemoOptions } from './demo.ts'
-export { makeSampleRepository } from './sample-repository.ts'
+export { makeSampleRepository, SAMPLE_FILES } from './sample-repository.ts'
+export { PLAYS, type Play } from './plays.ts'

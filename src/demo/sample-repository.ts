@@ -19,7 +19,9 @@ export const SAMPLE_FILES: Readonly<Record<string, string>> = {
 
 A cart and its prices.
 `,
-  'src/cart.js': `/** A cart is a list of items: { name, cents, count }. */
+  'src/cart.js': `import { formatPrice } from './price.js'
+
+/** A cart is a list of items: { name, cents, count }. */
 export function createCart() {
   return []
 }
@@ -40,6 +42,12 @@ export function total(cart) {
   }
   return sum
 }
+
+/** The cart as lines for people. */
+export function receipt(cart) {
+  const lines = cart.map((item) => \`\${item.count} x \${item.name}  \${formatPrice(item.cents)}\`)
+  return lines.join('\\n')
+}
 `,
   'src/price.js': `/** 1999 becomes "19.99". */
 export function formatPrice(cents) {
@@ -48,7 +56,11 @@ export function formatPrice(cents) {
 `,
   'test/cart.test.js': `import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { addItem, createCart, total } from '../src/cart.js'
+import { addItem, createCart, receipt, total } from '../src/cart.js'
+
+test('the receipt has a line for each item', () => {
+  assert.match(receipt(addItem(createCart(), 'tea', 450, 2)), /2 x tea  4.50/)
+})
 
 test('the total counts every item', () => {
   const cart = addItem(addItem(createCart(), 'tea', 450, 2), 'cup', 1200)

@@ -30,7 +30,7 @@ const PHASES: readonly Phase[] = [
 type Victim = 'api' | 'gateway' | 'postgres' | 'agent'
 
 for (const victim of ['api', 'gateway', 'postgres', 'agent'] as const satisfies readonly Victim[]) {
-  describe(`kill -9 of ${victim}`, () => {
+  describe(`kill -9 of ${victim}`, { concurrency: 2 }, () => {
     for (const { name, event } of PHASES) {
       if (victim === 'agent' && event === 'check.started') continue
       test(name, async (t) => {
