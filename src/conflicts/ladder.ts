@@ -43,6 +43,20 @@ const structural: Rung = {
   },
 }
 
-export function rungsFor(_path: string, only?: readonly RungName[]): readonly Rung[] {
-  return [trivial, structural].filter(({ name }) => !only || only.includes(name))
+const format: Rung = {
+  name: 'format',
+  async climb(text) {
+    const { formatOf, whyGenerated } = await import('./rungs/format/formats.ts')
+    const generated = whyGenerated(text.path, text.ours)
+    if (generated !== undefined) return { kind: 'declined', reason: generated }
+    const known = formatOf(text.path)
+    if (!known) return { kind: 'stopped', reason: 'no reader for this format' }
+    if (!text.utf8) return { kind: 'stopped', reason: 'not UTF-8' }
+    const { mergeFormat } = await import('./rungs/format/format.ts')
+    return mergeFormat(text, known)
+  },
+}
+
+export function rungsFor(only?: readonly RungName[]): readonly Rung[] {
+  return [trivial, format, structural].filter(({ name }) => !only || only.includes(name))
 }

@@ -35,7 +35,7 @@ export async function resolveFile(versions: Versions, options: ResolveOptions = 
   const reports: RungReport[] = []
   let best: readonly Piece[] = [{ base: text.base, ours: text.ours, theirs: text.theirs }]
   let rejected: readonly Check[] = []
-  for (const rung of rungsFor(versions.path, options.rungs)) {
+  for (const rung of rungsFor(options.rungs)) {
     const started = performance.now()
     const report = (outcome: RungReport['outcome'], reason: string): void => {
       reports.push({ rung: rung.name, outcome, reason, ms: performance.now() - started })

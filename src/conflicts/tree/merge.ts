@@ -47,7 +47,6 @@ function mergeNode(versions: Three<Tree>, merge: TreeMerge): Unit[] {
   }
   const shape = merge.grammar.shapeOf(base) ?? { kind: 'ordered' as const }
   if (!text('base').includes('\n')) merge.notes.add('inside one line')
-  else if (!merge.grammar.shapeOf(base)) merge.notes.add(`parts of ${base.kind}`)
   const units = mergeChildren(versions, shape, merge)
   return units ?? [clash(versions, merge)]
 }

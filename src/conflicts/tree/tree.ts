@@ -21,11 +21,14 @@ export type Tree = {
 }
 
 /** How the children of a kind of node hang together. */
-export type ListShape =
-  /** Positions have a meaning: statements, parameters, elements. */
-  | { readonly kind: 'ordered'; readonly separator?: string }
-  /** Only keys have: members, imports, pairs. */
-  | { readonly kind: 'set'; readonly separator?: string }
+export type ListShape = {
+  /** Positions have a meaning (statements, parameters), or only keys have (imports, modifiers). */
+  readonly kind: 'ordered' | 'set'
+  /** The token between two children. */
+  readonly separator?: string
+  /** Where a new child goes among its siblings, higher ranks first: the versions of a changelog. */
+  readonly rank?: (tree: Tree) => readonly number[] | undefined
+}
 
 export type Grammar = {
   /** The shape of a list node; undefined for a node with fixed places. */
