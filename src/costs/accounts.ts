@@ -27,8 +27,11 @@ export async function createAccounts(options: {
   const { databases, log, clock = systemClock } = options
   let reservations: Reservations | undefined
   const wake = (): void => reservations?.wake()
-  const ledger = createLedger(databases, log, wake)
   const book = await createBook(databases, options.listener, clock, log)
+  const ledger = createLedger(databases, log, (calls) => {
+    for (const call of calls) book.add(call, call.nanoDollars)
+    wake()
+  })
   const holder = await createHolder(databases, log, wake, options.leaseMs)
   reservations = createReservations({
     ...{ databases, book, clock, log, holderId: holder.id },

@@ -16,6 +16,8 @@ export type Book = AsyncDisposable & {
   knownAbove(owner: Owner): readonly Standing[] | undefined
   /** What a reservation heard of the counters. */
   learn(states: ReadonlyMap<CounterId, CounterState>): void
+  /** A call of this owner was settled: what its page says is right for warnings until it is read again. */
+  add(owner: Owner, nanoDollars: number): void
 }
 
 const KEPT_MS = 60_000
@@ -105,6 +107,11 @@ export async function createBook(
         if (!page.standings.some(({ counterId }) => states.has(counterId))) continue
         page.standings = page.standings.map((one) => ({ ...one, ...states.get(one.counterId) }))
       }
+    },
+    add(owner, nanoDollars) {
+      const page = pages.get(keyOf(owner))
+      if (page === undefined || page.standings.length === 0) return
+      page.standings = page.standings.map((one) => ({ ...one, spentNano: one.spentNano + nanoDollars }))
     },
     async [Symbol.asyncDispose]() {
       unlisten()

@@ -1,4 +1,5 @@
 /** Office: what model calls cost, and the ledger of them. Money is in whole nano-dollars (a billionth of a dollar). */
+export { boundOf, type CallBound, type CallSize } from './bound.ts'
 export { priceUsage, type Cost } from './price-usage.ts'
 export { NO_USAGE, readUsage, type Tokens, type Usage } from './usage.ts'
 export { costOfJob, costOfJobs, recordUsage, type JobCost, type ModelCall } from './store.ts'

@@ -24,7 +24,7 @@ export function createLedger(
   databases: Pick<Databases, 'system'>,
   log: Log,
   /** Called after each write: settled money is free for others. */
-  onWritten: () => void = () => undefined,
+  onWritten: (calls: readonly ModelCall[]) => void = () => undefined,
 ): Ledger {
   let waiting: Waiting[] = []
   let writing: Promise<void> | undefined
@@ -40,7 +40,7 @@ export function createLedger(
         )
         waiting = waiting.slice(batch.length)
         for (const { done } of batch) done()
-        onWritten()
+        onWritten(batch.map(({ call }) => call))
         pauseMs = 50
       } catch (error) {
         log.error({ error: String(error), waiting: waiting.length }, 'costs.ledger_write_failed')

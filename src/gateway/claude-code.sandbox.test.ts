@@ -50,7 +50,7 @@ function start(port: number): Promise<Gateway> {
     FLOWFORGE_UPSTREAM_URL: model.url,
     ANTHROPIC_API_KEY: undefined,
   }
-  return startGateway({ config, databases, authenticator, log })
+  return startGateway({ config, databases, listener, authenticator, log })
 }
 
 async function freePort(): Promise<number> {

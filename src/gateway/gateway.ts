@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Config } from '#config'
-import { createLedger } from '#costs'
-import type { Databases } from '#db'
+import { createAccounts } from '#costs'
+import type { Databases, Listener } from '#db'
 import { systemClock, type Clock } from '#lib/clock.ts'
 import { refuse } from '#lib/errors.ts'
 import type { Authenticator } from '#tenants'
@@ -17,12 +17,17 @@ export type GatewayOptions = {
     Config,
     'FLOWFORGE_HOST' | 'FLOWFORGE_GATEWAY_PORT' | 'FLOWFORGE_UPSTREAM_URL' | 'ANTHROPIC_API_KEY'
   >
-  readonly databases: Pick<Databases, 'system'>
+  readonly databases: Databases
+  readonly listener: Pick<Listener, 'listen'>
   readonly authenticator: Authenticator
   readonly log: Log
   readonly clock?: Clock
   /** How long the headers of a request may take; 15 seconds by default. */
   readonly slowHeadersMs?: number
+  /** How long reservations outlive a gateway that is not seen; 30 seconds by default. */
+  readonly leaseMs?: number
+  /** How long a call waits for money that calls under way hold; 5 minutes by default. */
+  readonly patienceMs?: number
 }
 
 export type Gateway = {
@@ -37,14 +42,15 @@ const DRAIN_MS = 5_000
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, log, slowHeadersMs = 15_000 } = options
   const upstream = createUpstream(config)
-  const ledger = createLedger(options.databases, log)
+  const clock = options.clock ?? systemClock
+  const accounts = await createAccounts({
+    ...{ databases: options.databases, listener: options.listener, log, clock },
+    ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
+    ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
+  })
   const tools: Tools = {
-    authenticator: options.authenticator,
-    upstream,
-    ledger,
+    ...{ authenticator: options.authenticator, upstream, accounts, clock, log },
     bodies: { bytes: 0 },
-    clock: options.clock ?? systemClock,
-    log,
   }
   const server = createServer(
     {
@@ -66,7 +72,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   )
   server.maxRequestsPerSocket = 0
   server.listen(config.FLOWFORGE_GATEWAY_PORT, config.FLOWFORGE_HOST)
-  await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
+  await once(server, 'listening').catch(async (error: NodeJS.ErrnoException) => {
+    await accounts[Symbol.asyncDispose]()
     throw startError(error, config.FLOWFORGE_GATEWAY_PORT)
   })
   const { address, port } = server.address() as AddressInfo
@@ -78,7 +85,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       const timer = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
       await closed
       clearTimeout(timer)
-      await ledger.close()
+      await accounts[Symbol.asyncDispose]()
       upstream.close()
     },
   }

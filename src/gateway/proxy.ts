@@ -1,15 +1,16 @@
 /**
- * The story of one request: who asks, what is asked, may they, pass it on unchanged, count what it used.
+ * The story of one request: who asks, what is asked, may they, is there money, pass it on unchanged, count what it used.
  * Bodies and streams pass byte by byte; only headers that carry credentials or belong to a connection are changed.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { NO_USAGE, priceUsage, type Ledger, type ModelCall } from '#costs'
+import { NO_USAGE, priceUsage, type Accounts, type ModelCall } from '#costs'
 import { sleep, type Clock } from '#lib/clock.ts'
 import { endToEndHeaders } from '#lib/http-headers.ts'
-import { newId } from '#lib/ids.ts'
+import { newId, type Id } from '#lib/ids.ts'
 import type { Log } from '#telemetry'
 import { hasScope, type Authenticator, type Principal } from '#tenants'
 import { apiError, sendError, type ApiError } from './errors.ts'
+import { makeRoom, ownerOf } from './make-room.ts'
 import { createMeter, type Meter } from './meter.ts'
 import { callSchema, checkCall, ENDPOINTS, policyFor, type Call } from './policy.ts'
 import { drain, readBody, type Bodies } from './read-body.ts'
@@ -19,13 +20,15 @@ import type { Upstream } from './upstream.ts'
 export type Tools = {
   readonly authenticator: Authenticator
   readonly upstream: Upstream
-  readonly ledger: Ledger
+  readonly accounts: Accounts
   readonly bodies: Bodies
   readonly clock: Clock
   readonly log: Log
 }
 
 type Asked = {
+  /** The call's name for ever: reservation and ledger know it by this and `startedAt`. */
+  readonly callId: Id<'usage'>
   readonly id: string
   readonly principal: Principal
   readonly path: string
@@ -39,13 +42,14 @@ export async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const id = `req_ff_${newId()}`
+  const callId = newId<'usage'>()
+  const id = `req_ff_${callId}`
   const startedAt = tools.clock.now()
   response.sendDate = false
   const path = pathOf(request)
   // Claude Code's probe, and that of whoever supervises us: they tell nothing.
   if (path === '/api/hello' || path === '/healthz') return void response.writeHead(200).end()
-  const asked = await understand(tools, request, response, { id, path, startedAt })
+  const asked = await understand(tools, request, response, { callId, id, path, startedAt })
   if ('kind' in asked) {
     if (!(await drain(request))) response.shouldKeepAlive = false
     return sendError(response, asked, id)
@@ -58,7 +62,7 @@ async function understand(
   tools: Tools,
   request: IncomingMessage,
   response: ServerResponse,
-  { id, path, startedAt }: { id: string; path: string | undefined; startedAt: number },
+  { path, ...known }: Pick<Asked, 'callId' | 'id' | 'startedAt'> & { readonly path: string | undefined },
 ): Promise<Asked | ApiError> {
   const principal = await tools.authenticator.authenticate(credentialOf(request))
   if (principal === undefined)
@@ -75,7 +79,7 @@ async function understand(
       'authentication_error',
       'No model is configured. Set ANTHROPIC_API_KEY for the gateway (a Claude subscription cannot be used), or start with `npm start` for the scripted model.',
     )
-  const asked = { id, principal, path, startedAt }
+  const asked = { ...known, principal, path }
   if (request.method === 'GET') return { ...asked, call: undefined, body: Buffer.alloc(0) }
 
   if (request.headers['content-encoding'] !== undefined)
@@ -98,55 +102,109 @@ async function pass(
 ): Promise<void> {
   const client = new AbortController()
   response.once('close', () => client.abort())
+  if (!costsMoney(asked)) {
+    await passOn(tools, request, response, { ...asked, headers: [], signal: client.signal })
+    return
+  }
+  const { principal, call, callId, startedAt, body } = asked
+  const facts = factsOf(request, asked)
+  const owner = ownerOf(principal)
+  const room = await makeRoom(tools, {
+    ...{ id: callId, occurredAt: new Date(startedAt), owner, call, body, facts, signal: client.signal },
+  })
+  if (room.kind === 'closed') return sendError(response, room.error, asked.id)
+  if (room.kind === 'gone') return
+  let end: Ending | undefined
+  try {
+    const { body: paidBody, headers } = room
+    end = await passOn(tools, request, response, {
+      ...{ ...asked, body: paidBody, headers, signal: client.signal },
+      settle: (passed) => record(tools, asked, facts, passed),
+    })
+  } finally {
+    // Not sent, or failed in a way that is not known: the reservation must not stay.
+    if (end === 'not-sent' && room.reservedNano !== undefined) tools.accounts.reservations.release(callId)
+    else if (end === undefined) void record(tools, asked, facts, { status: 500, aborted: true })
+  }
+}
+
+/** `not-sent`: nothing of it reached the upstream. */
+type Ending = 'settled' | 'not-sent'
+
+type Outgoing = Asked & {
+  readonly headers: readonly string[]
+  readonly signal: AbortSignal
+  readonly settle?: (passed: Passed) => Promise<void>
+}
+
+async function passOn(
+  tools: Tools,
+  request: IncomingMessage,
+  response: ServerResponse,
+  outgoing: Outgoing,
+): Promise<Ending> {
+  const { signal, body, settle = noSettling } = outgoing
   const answered = await tools.upstream.send({
     method: request.method ?? 'GET',
     target: request.url ?? '/',
     rawHeaders: request.rawHeaders,
-    body: asked.body,
-    signal: client.signal,
+    body,
+    signal,
   })
   if (answered.kind === 'unreachable') {
     // The client went before the answer began; whether it was worked on is not known.
-    if (client.signal.aborted) return record(tools, request, asked, { status: 499, aborted: true })
+    if (signal.aborted) {
+      await settle({ status: 499, aborted: true })
+      return 'settled'
+    }
     tools.log.warn({ code: answered.code }, 'gateway.upstream_unreachable')
-    return sendError(
-      response,
-      apiError('api_error', `The model cannot be reached (${answered.code}).`),
-      asked.id,
-    )
+    const message = `The model cannot be reached (${answered.code}).`
+    sendError(response, apiError('api_error', message), outgoing.id)
+    if (NEVER_SENT.has(answered.code)) return 'not-sent'
+    await settle({ status: 502, aborted: true })
+    return 'settled'
   }
   const { message } = answered
   const status = message.statusCode ?? 502
   const meter = createMeter(
     message.headers['content-type'] ?? '',
     message.headers['content-encoding'] ?? '',
-    asked.body.length,
+    body.length,
   )
-  response.writeHead(status, message.statusMessage, endToEndHeaders(message.rawHeaders, isNotForClients))
+  const passed = endToEndHeaders(message.rawHeaders, isNotForClients)
+  response.writeHead(status, message.statusMessage, [...passed, ...outgoing.headers])
   response.flushHeaders()
   const isWhole = await copy(message, response, meter)
-  const settled = record(tools, request, asked, {
-    status,
-    aborted: !isWhole,
-    meter,
+  const settled = settle({
+    ...{ status, aborted: !isWhole, meter },
     simulated: message.headers['x-flowforge-simulated'] !== undefined,
     requestId: message.headers['request-id'],
   })
   if (!isWhole) {
     message.destroy()
     response.destroy()
-    return settled
+    await settled
+    return 'settled'
   }
-  // Who sees the end of an answer can rely on the ledger. A database that is away does not hold the answer up.
-  await Promise.race([settled, sleep(LEDGER_PATIENCE_MS)])
+  // Who sees the end of a job's call can rely on the ledger. A database that is away does not hold the answer up.
+  if (outgoing.principal.kind === 'job') await Promise.race([settled, sleep(LEDGER_PATIENCE_MS)])
   response.end()
+  return 'settled'
+}
+
+const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'])
+const noSettling = (): Promise<void> => Promise.resolve()
+
+/** Only messages cost anything; counting tokens is free and never refused for money. */
+function costsMoney(asked: Asked): asked is Asked & { readonly call: Call } {
+  return asked.call !== undefined && asked.path === '/v1/messages'
 }
 
 const LEDGER_PATIENCE_MS = 500
 
-/** Cookies of the upstream's front are for its own clients. */
+/** Cookies of the upstream's front are for its own clients; its limits of money are those of the operator. */
 function isNotForClients(name: string): boolean {
-  return name === 'set-cookie'
+  return name === 'set-cookie' || name.startsWith('anthropic-ratelimit-unified-')
 }
 
 /** Passes each piece as it comes; a slow reader slows the upstream. False: one of the two went before the end. */
@@ -174,53 +232,65 @@ type Passed = {
   readonly requestId?: string | string[] | undefined
 }
 
-/** Only messages cost anything. An error of the upstream is a call too, without a cost. */
-async function record(tools: Tools, request: IncomingMessage, asked: Asked, passed: Passed): Promise<void> {
-  if (asked.call === undefined || asked.path !== '/v1/messages') return
+/** An error of the upstream is a call too, without a cost. */
+async function record(tools: Tools, asked: Asked, facts: Facts, passed: Passed): Promise<void> {
   const now = tools.clock.now()
   const meter = passed.meter ?? createMeter('', '', asked.body.length)
-  const isServed = passed.status < 400 || passed.status === 499
+  const isServed = passed.status < 400 || passed.status === 499 || passed.meter === undefined
   const metered = isServed ? await meter.finish(!passed.aborted) : undefined
-  const model = metered?.model ?? asked.call.model
+  const model = metered?.model ?? facts.model
   const usage = metered?.usage ?? NO_USAGE
-  const { principal } = asked
-  const call: ModelCall = {
-    id: newId<'usage'>(),
-    occurredAt: new Date(now),
-    organizationId: principal.organizationId,
-    ...(principal.kind === 'job'
-      ? { jobId: principal.jobId, executionId: principal.executionId }
-      : { apiKeyId: principal.keyId }),
-    ...headerFacts(request),
-    operation: 'messages',
+  await tools.accounts.ledger.record({
+    ...facts,
+    id: asked.callId,
+    occurredAt: new Date(asked.startedAt),
     model: model.slice(0, 200),
     usage,
-    ...priceUsage(model, usage, new Date(now)),
+    ...priceUsage(model, usage, new Date(asked.startedAt)),
     latencyMs: Math.round(now - asked.startedAt),
     status: passed.status,
     aborted: passed.aborted,
     estimated: metered?.estimated ?? false,
     simulated: passed.simulated ?? false,
     requestId: typeof passed.requestId === 'string' ? passed.requestId.slice(0, 200) : asked.id,
-  }
-  await tools.ledger.record(call)
+  })
 }
 
-/** Which session and which of its agents called, as Claude Code says. */
-function headerFacts({ headers }: IncomingMessage): Partial<ModelCall> {
+type Facts = Pick<
+  ModelCall,
+  | 'organizationId'
+  | 'userId'
+  | 'apiKeyId'
+  | 'repositoryId'
+  | 'jobId'
+  | 'executionId'
+  | 'sessionId'
+  | 'agentId'
+  | 'parentAgentId'
+  | 'retryCount'
+  | 'operation'
+  | 'model'
+>
+
+/** What is known of a call before it is sent: whose it is, and which session and agent called, as Claude Code says. */
+function factsOf({ headers }: IncomingMessage, { principal, call }: Asked): Facts {
   const value = (name: string): string | undefined => {
-    const header = headers[`x-claude-code-${name}`]
+    const header = headers[name]
     return typeof header === 'string' ? header.slice(0, 200) : undefined
   }
-  const [sessionId, agentId, parentAgentId] = [
-    value('session-id'),
-    value('agent-id'),
-    value('parent-agent-id'),
-  ]
+  const sessionId = value('x-claude-code-session-id')
+  const agentId = value('x-claude-code-agent-id')
+  const parentAgentId = value('x-claude-code-parent-agent-id')
+  const retryCount = Number(value('x-stainless-retry-count'))
   return {
+    ...ownerOf(principal),
+    ...(principal.kind === 'job' ? { executionId: principal.executionId } : {}),
     ...(sessionId === undefined ? {} : { sessionId }),
     ...(agentId === undefined ? {} : { agentId }),
     ...(parentAgentId === undefined ? {} : { parentAgentId }),
+    ...(Number.isInteger(retryCount) && retryCount > 0 ? { retryCount: Math.min(retryCount, 1000) } : {}),
+    operation: 'messages',
+    model: (call?.model ?? 'unknown').slice(0, 200),
   }
 }
 
