@@ -23,8 +23,8 @@ const result: End = {
 }
 
 /** Everything the database knows of a job, so that "nothing was written" can be said of all of it. */
-async function allOf({ system }: TestJobs, id: JobId): Promise<unknown> {
-  return system(async (trx) => ({
+async function allOf(jobs: TestJobs, id: JobId): Promise<unknown> {
+  return jobs.system(async (trx) => ({
     job: await trx.selectFrom('jobs').selectAll().where('id', '=', id).executeTakeFirst(),
     executions: await trx
       .selectFrom('job_executions')

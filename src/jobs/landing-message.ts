@@ -15,7 +15,9 @@ export function resultMessage(job: Pick<JobRow, 'number' | 'title' | 'id'>): str
   return `${oneLine(job.title)}\n\nFlowForge-Job: ${job.id}\n`
 }
 
-/** Line breaks would forge trailers, control characters would break terminals. */
+/** Line breaks would forge trailers, control characters would break terminals, and a line of dashes hides the trailers. */
 function oneLine(text: string): string {
-  return toPrintableLine(text, 150) || 'Untitled'
+  const line = toPrintableLine(text, 150).replace(/^[\s-]+/, '')
+  // A cut may go through the middle of an emoji.
+  return line.replaceAll(/[\ud800-\udbff](?![\udc00-\udfff])/g, '').toWellFormed() || 'Untitled'
 }

@@ -83,7 +83,7 @@ export async function startTestJobs(t: Ending): Promise<TestJobs> {
   const mirrors = createMirrors({ home, recorder: async () => undefined, log })
   const repositories = createRepositories({ databases, vault, home, allowedNetworks: [] })
   const jobs = createJobs({ databases, repositories, mirrors, vault, modelSource: 'scripted' })
-  const blobs = await createFolderBlobs(join(home, 'blobs'))
+  const blobs = createFolderBlobs(join(home, 'blobs'))
   const config = readConfig({ FLOWFORGE_HOME: home })
   const tools: WorkerTools = {
     ...{ databases, queue, mirrors, blobs, clock: systemClock, log },
