@@ -38,6 +38,8 @@ type Ledger = {
   readonly four: FourWay
   readonly context: ConservationContext
   readonly isStatement: (line: string) => boolean
+  /** A statement or the brackets of one: everything but comments. */
+  readonly says: (line: string) => boolean
   readonly base: Counts
   readonly ours: Counts
   readonly theirs: Counts
@@ -73,6 +75,7 @@ function openLedger(four: FourWay, context: ConservationContext): Ledger {
     if (is === undefined) known.set(line, (is = isStatement(line, context.language)))
     return is
   }
+  const says = (line: string): boolean => statement(line) || /^[\s()[\]{},;:]+$/.test(line)
   const keys = new Map<string, string>()
   const count = (lines: readonly string[], into = new Map<string, number>()): Map<string, number> => {
     for (const line of lines) {
@@ -97,6 +100,7 @@ function openLedger(four: FourWay, context: ConservationContext): Ledger {
     four,
     context,
     isStatement: statement,
+    says,
     base: count(four.base),
     ours: count(four.ours),
     theirs: count(four.theirs),
@@ -106,7 +110,7 @@ function openLedger(four: FourWay, context: ConservationContext): Ledger {
     settled: count([...four.resolved.values()].flat().map((index) => four.result[index] ?? '')),
     brought: new Set(wordsOf(added.join('\n')).filter((word) => !baseWords.has(word))),
     names: tally(namesOf(four.result.join('\n'))),
-    bare: once(() => bareWithStarts(four.result.filter(statement))),
+    bare: once(() => bareWithStarts(four.result.filter(says))),
     dropped: { ours: droppedOf(context.drops, 'ours'), theirs: droppedOf(context.drops, 'theirs') },
   }
 }
@@ -152,8 +156,8 @@ function ofDeparture(ledger: Ledger, departure: Departure): readonly Finding[] {
     (text) => at(ledger.base, text) > 0 && at(ledger.base, text) >= at(ledger.result, text),
   )
   if (returned.length > 0 && lost.length === 0 && !ledger.context.whole)
-    return returned.every((text) => isUsedImport(ledger, text))
-      ? [note('kept-import', `${quote(returned[0] ?? '')} was removed by a side and is still needed`, line)]
+    return ledger.context.prose || returned.every((text) => isUsedImport(ledger, text))
+      ? [note('kept', `${quote(returned[0] ?? '')} was removed by a side and is still there`, line)]
       : [blocks('returned', `${quote(returned[0] ?? '')} was removed by a side and is back`, line)]
   const { chosen } = departure
   const gaveWay = (one: Departure['gone'][number]): boolean =>
@@ -165,7 +169,7 @@ function ofDeparture(ledger: Ledger, departure: Departure): readonly Finding[] {
       !gaveWay(one) &&
       !(at(ledger.result, one.line) === 0 && isRewrapped(ledger, one.line)) &&
       !isExplained(ledger, one.line, one.kind) &&
-      !isUnusedImport(ledger, one.line) &&
+      !isUnusedImport(ledger, one.line, come) &&
       !(one.kind === loser && ledger.context.whole),
   )
   if (unexplained.length > 0) {
@@ -239,7 +243,7 @@ function isForeign(ledger: Ledger, line: string): boolean {
 
 /** Re-wrapped: equal words, when quotes, brackets and separators that a formatter sets are left aside. */
 function sameWords(ledger: Ledger, before: readonly string[], after: readonly string[]): boolean {
-  const bare = (lines: readonly string[]): string => bareOf(lines.filter(ledger.isStatement))
+  const bare = (lines: readonly string[]): string => bareOf(lines.filter(ledger.says))
   return bare(before) === bare(after)
 }
 
@@ -319,9 +323,15 @@ function importedNames(line: string): readonly string[] | undefined {
 }
 
 /** Each name stands in the result at most inside other imports: nothing uses it. */
-function isUnusedImport(ledger: Ledger, line: string): boolean {
+function isUnusedImport(ledger: Ledger, line: string, come: readonly string[] = []): boolean {
   const names = importedNames(line)
-  return names !== undefined && names.length > 0 && names.every((name) => (ledger.names.get(name) ?? 0) === 0)
+  // Imported by another line that took its place: `import a` became `import a, b`.
+  const moved = new Set(come.flatMap((text) => importedNames(text) ?? []))
+  return (
+    names !== undefined &&
+    names.length > 0 &&
+    names.every((name) => moved.has(name) || (ledger.names.get(name) ?? 0) === 0)
+  )
 }
 
 function isUsedImport(ledger: Ledger, line: string): boolean {

@@ -99,7 +99,7 @@ describe('conservation', () => {
     assert.deepEqual(await blockedBy({ ...texts, result: wrapped }), [])
   })
   test('moved code is not lost', async () => {
-    const [head = '', first = '', second = ''] = [
+    const [head, first, second] = [
       both.slice(0, both.indexOf('def first')),
       both.slice(both.indexOf('def first'), both.indexOf('def second')),
       both.slice(both.indexOf('def second')),
