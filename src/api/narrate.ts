@@ -68,6 +68,11 @@ export const EVENT_KINDS: Readonly<Record<string, Kind>> = {
   'setup.ended': kind('The set-up command ended.', 'command, exitCode, output', (f) =>
     exit(f['exitCode'], f['output']),
   ),
+  'setup.reused': kind(
+    'What an earlier job set up is there already: the command does not run.',
+    'key',
+    () => 'is reused from an earlier job',
+  ),
   'setup.kept': kind('What set-up made is kept for later jobs.', 'key', () => 'is kept for later jobs'),
   'sandbox.egress': kind(
     'The sandbox asked for something outside.',

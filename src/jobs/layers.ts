@@ -38,10 +38,9 @@ const DEPENDENCY_FILES = [
 ]
 
 /** The key is undefined when the job has no setup; the path when there is no layer yet. */
-export async function findLayer(
-  work: Work,
-  commit: string,
-): Promise<{ readonly key: string | undefined; readonly path: string | undefined }> {
+export type Layer = { readonly key: string | undefined; readonly path: string | undefined }
+
+export async function findLayer(work: Work, commit: string): Promise<Layer> {
   const { claim, tools, mirror } = work
   const { job } = claim
   if (job.setup_command === null) return { key: undefined, path: undefined }
@@ -53,6 +52,7 @@ export async function findLayer(
         job.repository_id,
         job.setup_command,
         job.variables,
+        tools.settings.toolchains,
         [...files].toSorted(([a], [b]) => (a < b ? -1 : 1)),
       ]),
     )

@@ -4,7 +4,7 @@ import { ignoreLeftOversCommand, unpackCommand } from '#git'
 import { refuse } from '#lib/errors.ts'
 import type { Sandbox } from '#sandbox'
 import { restoreSession } from './checkpoints.ts'
-import { findLayer, keepLayer } from './layers.ts'
+import { findLayer, keepLayer, type Layer } from './layers.ts'
 import { infrastructureFailed } from './retry.ts'
 import { openScratch } from './scratch.ts'
 import type { End, Why } from './settle.ts'
@@ -59,7 +59,7 @@ export async function openWorkspace(
   }
   let failed: Why | undefined
   try {
-    failed = await fill(work, sandbox, options, layer.key)
+    failed = await fill(work, sandbox, options, layer)
     throwIfStopped(signal)
   } catch (error) {
     await sandbox[Symbol.asyncDispose]()
@@ -82,15 +82,18 @@ async function fill(
   work: Work,
   sandbox: Sandbox,
   options: WorkspaceOptions,
-  layerKey: string | undefined,
+  layer: Layer,
 ): Promise<Why | undefined> {
   await bringIn(work, sandbox, options)
   const { job } = work.claim
-  if (job.setup_command !== null && layerKey !== undefined) {
-    const failed = await setUp(work, sandbox, job.setup_command)
-    if (failed) return failed
+  if (job.setup_command !== null && layer.key !== undefined) {
+    if (layer.path !== undefined) work.events.write('setup.reused', { key: layer.key.slice(0, 12) })
+    else {
+      const failed = await setUp(work, sandbox, job.setup_command)
+      if (failed) return failed
+    }
     await sandbox.run(ignoreLeftOversCommand(), { timeoutMs: 60_000 })
-    if (!options.checkpoint) await keepLayer(work, sandbox, layerKey)
+    if (layer.path === undefined && !options.checkpoint) await keepLayer(work, sandbox, layer.key)
   }
   if (options.checkpoint) await restoreSession(work, sandbox, options.checkpoint)
   return findMissingTool(work, sandbox)

@@ -1,0 +1,94 @@
+/** Dependencies that a setup command brings: there for agent and checks, kept for the next job, never part of a result. */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { Job } from '#api'
+import { commitFiles, git, startStory, type Story } from '#test/story.ts'
+
+/** Stands for `npm ci`: what it brings depends on the lockfile, and it marks each time it really runs. */
+const setup =
+  'mkdir -p deps && cp package-lock.json deps/lib.txt && cat /proc/sys/kernel/random/uuid > deps/run-id && echo left > left-over.txt'
+
+test('dependencies are set up once for each lockfile', async (t) => {
+  const story = await startStory(t)
+  const origin = await story.makeOrigin({ 'README.md': '#\n', 'package-lock.json': '{"v":1}\n' })
+  const submit = async (name: string): Promise<Job> => {
+    const { job } = await story.client.submit({
+      repository: origin,
+      into: 'main',
+      task: name,
+      agent: 'command',
+      // What a job does to its dependencies must not get into the next one's.
+      command: [
+        'sh',
+        '-c',
+        `cat deps/lib.txt deps/run-id > ${name}.txt; echo poisoned > deps/run-id; rm -f deps/lib.txt`,
+      ],
+      setup,
+      checks: ['test -s deps/lib.txt && ! grep poisoned deps/run-id'],
+    })
+    const ended = await story.settled(job)
+    assert.equal(ended.state, 'succeeded', ended.message ?? '')
+    return ended
+  }
+
+  const first = await submit('first')
+  assert.deepEqual(
+    await setupsOf(story, first),
+    ['setup.started', 'setup.ended', 'setup.kept', 'setup.reused'],
+    'the checks use what the run kept',
+  )
+  assert.deepEqual((await git(origin, 'ls-tree', '-r', '--name-only', 'main')).split('\n'), [
+    'README.md',
+    'first.txt',
+    'package-lock.json',
+  ])
+
+  const second = await submit('second')
+  assert.deepEqual(await setupsOf(story, second), ['setup.reused', 'setup.reused'])
+  assert.equal(
+    await git(origin, 'show', 'main:second.txt'),
+    await git(origin, 'show', 'main:first.txt'),
+    'the same run of setup',
+  )
+  assert.deepEqual((await git(origin, 'ls-tree', '-r', '--name-only', 'main')).split('\n'), [
+    'README.md',
+    'first.txt',
+    'package-lock.json',
+    'second.txt',
+  ])
+
+  const work = await mkdtemp(join(tmpdir(), 'ff-origin-'))
+  t.after(() => rm(work, { recursive: true, force: true }))
+  await git(tmpdir(), 'clone', '--quiet', origin, work)
+  await commitFiles(work, { 'package-lock.json': '{"v":2}\n' }, 'Update')
+  await git(work, 'push', '--quiet', 'origin', 'main')
+  const third = await submit('third')
+  assert.deepEqual(await setupsOf(story, third), [
+    'setup.started',
+    'setup.ended',
+    'setup.kept',
+    'setup.reused',
+  ])
+  assert.match(await git(origin, 'show', 'main:third.txt'), /"v":2/)
+
+  const { job } = await story.client.submit({
+    repository: origin,
+    into: 'main',
+    task: 'x',
+    agent: 'command',
+    command: ['true'],
+    setup: 'echo no network >&2; exit 9',
+  })
+  const failed = await story.settled(job)
+  assert.deepEqual([failed.state, failed.cause], ['failed', 'setup_failed'])
+  assert.match(failed.message ?? '', /exit code 9[\s\S]*no network/)
+})
+
+async function setupsOf(story: Story, job: Job): Promise<readonly string[]> {
+  return (await story.client.listEvents(job.id))
+    .map(({ kind }) => kind)
+    .filter((kind) => kind.startsWith('setup.'))
+}
