@@ -95,7 +95,7 @@ async function startWorkerRole(
   log: Log,
 ): Promise<Role> {
   const stack = new AsyncDisposableStack()
-  const { createSandboxes, egressFrom, limitsFrom } = await import('#sandbox')
+  const { createSandboxes, egressFrom, limitsFrom, refuseWeaker } = await import('#sandbox')
   const home = config.FLOWFORGE_HOME
   const places = { slots: config.FLOWFORGE_SLOTS, lanes: config.FLOWFORGE_LANES }
   const databases = stack.use(
@@ -107,6 +107,8 @@ async function startWorkerRole(
   )
   const listener = stack.use(await createListener(start.databaseUrls.system, log))
   const sandboxes = stack.use(await createSandboxes(config, log))
+  // Said at the start, not at each job.
+  if (config.FLOWFORGE_SANDBOX === 'local') refuseWeaker(sandboxes.guarantees, config.FLOWFORGE_ALLOW_WEAKER)
   const queue = stack.use(
     await createJobQueue({
       url: start.databaseUrls.system,

@@ -7,7 +7,7 @@ const ground = ['db', 'storage', 'secrets', 'telemetry', 'lib', 'config']
 /** The floor plan: each room and the rooms it may enter besides the ground floor. Read it top to bottom. */
 const floorPlan: Readonly<Record<string, readonly string[]>> = {
   cli: ['api', 'conflicts', 'ops', 'demo', 'sandbox', 'up'],
-  demo: ['api', 'up'],
+  demo: ['api', 'up', 'sandbox'],
   up: ['jobs', 'tenants', 'ops'],
   api: ['jobs', 'gateway', 'tenants', 'repositories', 'costs', 'conflicts', 'audit'],
   jobs: ['sandbox', 'agent', 'git', 'conflicts', 'repositories', 'costs', 'tenants', 'audit'],

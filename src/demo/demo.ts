@@ -33,6 +33,14 @@ export async function runDemo(options: DemoOptions): Promise<number> {
         ? pc.yellow(`  ${SIMULATED}: the answers are played, everything else is real`)
         : '  model: Claude'),
   )
+  const weaker = await acceptWeaker(environment)
+  if (weaker.length > 0) {
+    say(pc.yellow('As this user the sandbox holds less than it should, which the demo accepts:'))
+    for (const sentence of weaker) say(pc.yellow(`  ${sentence}`))
+    say(
+      `For work of your own, as root or with FLOWFORGE_ALLOW_WEAKER=${environment['FLOWFORGE_ALLOW_WEAKER']}\n`,
+    )
+  }
   say('Starting PostgreSQL, gateway, API and worker …')
   const running = stack.use(
     await up({ environment, logTo: 'files', ...(scripted ? { modelSource: 'scripted' as const } : {}) }),
@@ -48,6 +56,17 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   say(pc.dim('\nFlowForge keeps running. Ctrl-C ends it.'))
   await untilInterrupted()
   return allRight ? 0 : 1
+}
+
+/** The demo's own tasks are known, so it may run where limits are soft. Says what does not hold. */
+async function acceptWeaker(environment: Record<string, string>): Promise<readonly string[]> {
+  const config = readConfig()
+  if (config.FLOWFORGE_SANDBOX !== 'local') return []
+  const { inspectHost, namesOfMissing } = await import('#sandbox')
+  const { guarantees } = await inspectHost(config)
+  if (!guarantees || guarantees.missing.length === 0) return []
+  environment['FLOWFORGE_ALLOW_WEAKER'] = namesOfMissing(guarantees).join(',')
+  return guarantees.missing
 }
 
 type Ended = { readonly play: Play; readonly job: Job }

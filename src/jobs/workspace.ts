@@ -1,7 +1,7 @@
 /** A sandbox with the work tree in it, its dependencies set up, and every tool that the job names there. */
 import type { RequestListener } from 'node:http'
 import { ignoreLeftOversCommand, unpackCommand } from '#git'
-import { refuse } from '#lib/errors.ts'
+import { Refusal, refuse } from '#lib/errors.ts'
 import type { Sandbox } from '#sandbox'
 import { restoreSession } from './checkpoints.ts'
 import { findLayer, keepLayer, type Layer } from './layers.ts'
@@ -49,6 +49,9 @@ export async function openWorkspace(
     throwIfStopped(signal)
     const problem = error instanceof Error ? error.message : String(error)
     tools.log.error({ err: error, job: claim.key.id }, 'sandbox.failed')
+    // What the host cannot do it cannot do at the next try either.
+    if (error instanceof Refusal)
+      return { kind: 'ended', end: { kind: 'failed', cause: error.code, message: error.message } }
     return {
       kind: 'ended',
       end: infrastructureFailed(claim.job, {

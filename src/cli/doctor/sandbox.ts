@@ -12,7 +12,7 @@ export async function examineSandbox(config: Config): Promise<readonly Finding[]
         'Unset FLOWFORGE_SANDBOX unless this is an experiment.',
       ),
     ]
-  const { inspectHost } = await import('#sandbox')
+  const { inspectHost, namesOfMissing } = await import('#sandbox')
   const { problem, guarantees } = await inspectHost(config)
   if (guarantees === undefined)
     return [
@@ -28,5 +28,14 @@ export async function examineSandbox(config: Config): Promise<readonly Finding[]
     ok('sandbox', technology),
     ok('guarantees', [...held.map(([name]) => name), `diskLimit (${diskLimit})`].join(', ')),
     ...lacking.map((sentence) => warning('weaker', sentence, '')),
+    ...(lacking.length === 0
+      ? []
+      : [
+          warning(
+            'weaker',
+            'jobs run only when you accept that',
+            `export FLOWFORGE_ALLOW_WEAKER=${namesOfMissing(guarantees).join(',')}`,
+          ),
+        ]),
   ]
 }

@@ -48,10 +48,16 @@ export function weakerThanAllowed(guarantees: Guarantees, allowed: readonly stri
   return guarantees.missing.filter((sentence) => !allowed.includes(sentence.slice(0, sentence.indexOf(':'))))
 }
 
+/** The names of the guarantees that do not hold here, as FLOWFORGE_ALLOW_WEAKER takes them. */
+export function namesOfMissing(guarantees: Pick<Guarantees, 'missing'>): readonly string[] {
+  return guarantees.missing.map((sentence) => sentence.slice(0, sentence.indexOf(':')))
+}
+
+/** Refuses a host that holds less than was allowed, and says by which setting one may accept it. */
 export function refuseWeaker(guarantees: Guarantees, allowed: readonly string[]): void {
   const lacking = weakerThanAllowed(guarantees, allowed)
   if (lacking.length === 0) return
-  const names = lacking.map((sentence) => sentence.slice(0, sentence.indexOf(':'))).join(',')
+  const names = namesOfMissing({ missing: lacking }).join(',')
   throw refuse('sandbox_unavailable', {
     problem: `${lacking.join(' ')} To accept that, set FLOWFORGE_ALLOW_WEAKER=${names}.`,
   })
