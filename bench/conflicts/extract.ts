@@ -29,12 +29,23 @@ await Promise.all(
       conflicted++
       for (const [index, { path, kind, base, ours, theirs, human }] of conflicts.entries()) {
         const text = (content: Buffer | undefined): string | null => content?.toString('base64') ?? null
-        const record = { merge, path, kind, base: text(base), ours: text(ours), theirs: text(theirs), human: text(human) }
+        const record = {
+          merge,
+          path,
+          kind,
+          base: text(base),
+          ours: text(ours),
+          theirs: text(theirs),
+          human: text(human),
+        }
         const same = `${path}\0${record.base}\0${record.ours}\0${record.theirs}`
         if (seen.has(same)) continue
         seen.add(same)
         files++
-        writeFileSync(`${output}/${merge.commit.slice(0, 12)}-${index}.json.gz`, gzipSync(JSON.stringify(record)))
+        writeFileSync(
+          `${output}/${merge.commit.slice(0, 12)}-${index}.json.gz`,
+          gzipSync(JSON.stringify(record)),
+        )
       }
     }
   }),

@@ -35,9 +35,20 @@ type Record_ = {
 }
 const bytes = (text: string | null): Buffer => Buffer.from(text ?? '', 'base64')
 const bare = (content: Buffer): string => content.toString('latin1').replaceAll(/\s+/g, '')
-const lines = (content: Buffer): string[] => content.toString('latin1').split('\n').map((line) => line.trim())
+const lines = (content: Buffer): string[] =>
+  content
+    .toString('latin1')
+    .split('\n')
+    .map((line) => line.trim())
 
-type Tally = { files: number; resolved: number; equal: number; wrong: number; wrongNew: number; declined: number }
+type Tally = {
+  files: number
+  resolved: number
+  equal: number
+  wrong: number
+  wrongNew: number
+  declined: number
+}
 const tallies = new Map<string, Tally>()
 const empty = (): Tally => ({ files: 0, resolved: 0, equal: 0, wrong: 0, wrongNew: 0, declined: 0 })
 function count(key: string, add: Partial<Tally>): void {
@@ -50,7 +61,8 @@ const times: number[] = []
 function dump(folder: string, name: string, record: Record_, outcome: FileOutcome): void {
   const at = `${folder}/${name}`
   mkdirSync(at, { recursive: true })
-  for (const version of ['base', 'ours', 'theirs', 'human'] as const) writeFileSync(`${at}/${version}`, bytes(record[version]))
+  for (const version of ['base', 'ours', 'theirs', 'human'] as const)
+    writeFileSync(`${at}/${version}`, bytes(record[version]))
   writeFileSync(`${at}/result`, outcome.result ?? '')
   writeFileSync(`${at}/info`, JSON.stringify({ ...outcome, merge: record.merge, result: undefined }, null, 1))
 }
@@ -100,7 +112,7 @@ for (const folder of positionals) {
   }
 }
 const { closeParsers } = await import('../../src/conflicts/checks/index.ts')
-await closeParsers()
+closeParsers()
 
 times.sort((a, b) => a - b)
 const percent = (part: number, of: number): string => (of === 0 ? '-' : `${((100 * part) / of).toFixed(1)} %`)
@@ -110,4 +122,6 @@ for (const [key, t] of [...tallies].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     `${key.padEnd(66)} files ${String(t.files).padStart(5)}  resolved ${String(t.resolved).padStart(4)}  equal ${String(t.equal).padStart(4)} (${percent(t.equal, t.files)})  wrong ${String(t.wrong).padStart(4)} (${percent(t.wrong, t.resolved)} of resolved; human wrote new lines in ${t.wrongNew})  declined ${t.declined}`,
   )
 }
-console.log(`median ${times[times.length >> 1]?.toFixed(1)} ms, p95 ${times[Math.floor(times.length * 0.95)]?.toFixed(1)} ms, max ${times.at(-1)?.toFixed(0)} ms`)
+console.log(
+  `median ${times[times.length >> 1]?.toFixed(1)} ms, p95 ${times[Math.floor(times.length * 0.95)]?.toFixed(1)} ms, max ${times.at(-1)?.toFixed(0)} ms`,
+)

@@ -9,7 +9,10 @@ import { dirname, extname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { mergeFile } from '../../src/conflicts/merge-file.ts'
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { verbose: { type: 'boolean' } } })
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { verbose: { type: 'boolean' } },
+})
 const [folder = ''] = positionals
 const bare = (content: Buffer): string => content.toString('utf8').replaceAll(/\s+/g, '')
 const counts = { cases: 0, exact: 0, bare: 0, wrongClean: 0, missed: 0, rightConflict: 0 }

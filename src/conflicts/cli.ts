@@ -71,10 +71,13 @@ export async function runMerge(command: MergeCommand, terminal: Terminal): Promi
     const { mergeCommits } = await import('./merge-commits.ts')
     const report = await mergeCommits(command)
     const { outcome, tree = null, commit = null, files, checks } = report
-    if (command.json) terminal.out(`${JSON.stringify({ outcome, tree, commit, files: files.map(fileJson), checks })}\n`)
+    if (command.json)
+      terminal.out(`${JSON.stringify({ outcome, tree, commit, files: files.map(fileJson), checks })}\n`)
     else {
-      for (const file of files) terminal.out(`${file.outcome.padEnd(9)}  ${printable(file.path)}  ${file.kind}: ${file.reason}\n`)
-      for (const check of checks) terminal.out(`${check.outcome.padEnd(9)}  ${check.layer}: ${check.reason}\n`)
+      for (const file of files)
+        terminal.out(`${file.outcome.padEnd(9)}  ${printable(file.path)}  ${file.kind}: ${file.reason}\n`)
+      for (const check of checks)
+        terminal.out(`${check.outcome.padEnd(9)}  ${check.layer}: ${check.reason}\n`)
       terminal.out(commit === null ? 'Something is left; nothing was written.\n' : `${commit}\n`)
       if (report.updated) terminal.err(`${report.updated} now stands at ${commit}.\n`)
     }
@@ -101,7 +104,12 @@ export async function runReplay(command: ReplayCommand, terminal: Terminal): Pro
     const { summaryJson, summaryText } = await import('./replay-summary.ts')
     const { merges: list, ...request } = command
     const merges =
-      list === undefined ? undefined : (await readText(list)).split('\n').map((line) => line.trim().split(/\s/)[0] ?? '').filter(Boolean)
+      list === undefined
+        ? undefined
+        : (await readText(list))
+            .split('\n')
+            .map((line) => line.trim().split(/\s/)[0] ?? '')
+            .filter(Boolean)
     const summary = await replay({
       ...request,
       ...(merges && { merges }),
@@ -112,7 +120,9 @@ export async function runReplay(command: ReplayCommand, terminal: Terminal): Pro
         if (terminal.isInteractive) terminal.err(`\r${progressBar(done, of)}${done === of ? '\n' : ''}`)
       },
     })
-    terminal.out(command.json ? `${JSON.stringify({ summary: summaryJson(summary) })}\n` : summaryText(summary))
+    terminal.out(
+      command.json ? `${JSON.stringify({ summary: summaryJson(summary) })}\n` : summaryText(summary),
+    )
     return 0
   })
 }
@@ -141,12 +151,19 @@ async function readVersions(
   files: { readonly base: string; readonly ours: string; readonly theirs: string },
   path: string,
 ): Promise<Versions> {
-  return { base: await read(files.base), ours: await read(files.ours), theirs: await read(files.theirs), path }
+  return {
+    base: await read(files.base),
+    ours: await read(files.ours),
+    theirs: await read(files.theirs),
+    path,
+  }
 }
 
 async function read(file: string): Promise<Buffer> {
   const facts = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    throw refuse('invalid_request', { problem: `${JSON.stringify(file)} cannot be read (${error.code ?? error.message}).` })
+    throw refuse('invalid_request', {
+      problem: `${JSON.stringify(file)} cannot be read (${error.code ?? error.message}).`,
+    })
   })
   if (!facts.isFile() && !facts.isFIFO() && !facts.isCharacterDevice())
     throw refuse('invalid_request', { problem: `${JSON.stringify(file)} is not a file.` })

@@ -45,14 +45,7 @@ export type ConflictKind = (typeof CONFLICT_KINDS)[number]
 /** How the two sides came together: it decides which side a version number is taken from. */
 export type Operation = 'merge' | 'back-merge' | 'rebase' | 'cherry-pick'
 
-export const RUNGS = [
-  'remembered',
-  'trivial',
-  'format',
-  'structural',
-  'claude',
-  'fallback',
-] as const
+export const RUNGS = ['remembered', 'trivial', 'format', 'structural', 'claude', 'fallback'] as const
 export type RungName = (typeof RUNGS)[number]
 
 /** What one rung did for one file, kept whether it helped or not. */

@@ -7,7 +7,12 @@ import { indentationMatters, languageOf } from './languages.ts'
 
 export type RungAnswer =
   /** All pieces settled: a candidate. Some clash: as far as this rung came. */
-  | { readonly kind: 'merged'; readonly pieces: readonly Piece[]; readonly how: string; readonly drops?: readonly Drop[] }
+  | {
+      readonly kind: 'merged'
+      readonly pieces: readonly Piece[]
+      readonly how: string
+      readonly drops?: readonly Drop[]
+    }
   | { readonly kind: 'stopped'; readonly reason: string }
   /** No rung may touch this file: generated files and lock files. */
   | { readonly kind: 'declined'; readonly reason: string }

@@ -29,7 +29,23 @@ export function extensionOf(path: string): string {
 }
 
 /** Space at the beginning of a line has a meaning. When in doubt it has. */
-const FREE = new Set(['js', 'mjs', 'cjs', 'jsx', 'ts', 'mts', 'cts', 'tsx', 'go', 'java', 'json', 'toml', 'css', 'c', 'h'])
+const FREE = new Set([
+  'js',
+  'mjs',
+  'cjs',
+  'jsx',
+  'ts',
+  'mts',
+  'cts',
+  'tsx',
+  'go',
+  'java',
+  'json',
+  'toml',
+  'css',
+  'c',
+  'h',
+])
 
 export function indentationMatters(path: string): boolean {
   return !FREE.has(extensionOf(path))

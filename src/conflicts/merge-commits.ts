@@ -52,7 +52,9 @@ export async function mergeCommits(request: MergeCommitsRequest): Promise<MergeR
   const ref = request.update === undefined ? undefined : await readMovableRef(shadow, request.update)
   const merge = await mergeTree(shadow, ours, theirs, request.signal)
   if (merge.kind === 'unrelated')
-    throw refuse('invalid_request', { problem: `${request.ours} and ${request.theirs} have no common history.` })
+    throw refuse('invalid_request', {
+      problem: `${request.ours} and ${request.theirs} have no common history.`,
+    })
 
   const files: FileOutcome[] = []
   const written: NewFile[] = []
@@ -70,7 +72,8 @@ export async function mergeCommits(request: MergeCommitsRequest): Promise<MergeR
 
   const tree = await writeTree(shadow, merge.tree, written)
   const checks = (await request.checkTree?.(tree, shadow)) ?? []
-  if (checks.some(({ outcome }) => outcome === 'failed')) return { ...report, outcome: 'conflicts', tree, checks }
+  if (checks.some(({ outcome }) => outcome === 'failed'))
+    return { ...report, outcome: 'conflicts', tree, checks }
   const commit = await commitTree(shadow, {
     tree,
     parents: [ours, theirs],
@@ -106,7 +109,8 @@ async function resolvePath(
   const kind = classifyPath({ unmerged, messages: merge.messages, base, ours, theirs })
   const why = WHY_NOT[kind]
   if (why !== undefined) return declined(kind, why)
-  if (!ours || !theirs || (unmerged.base && !base)) return declined(kind, 'an object is missing (shallow or partial clone)')
+  if (!ours || !theirs || (unmerged.base && !base))
+    return declined(kind, 'an object is missing (shallow or partial clone)')
   const outcome = await mergeFile({
     path,
     base: base ?? Buffer.alloc(0),
@@ -149,8 +153,19 @@ async function doubtful(
     const [base, left, right, result] = await Promise.all(
       [file.base, file.ours, file.theirs, file.result].map((id) => objects.read(id, MAX_BYTES)),
     )
-    if (!Buffer.isBuffer(base) || !Buffer.isBuffer(left) || !Buffer.isBuffer(right) || !Buffer.isBuffer(result)) continue
-    const candidate = { result, rung: 'trivial', how: 'git merged it without a conflict', regions: [] } as const
+    if (
+      !Buffer.isBuffer(base) ||
+      !Buffer.isBuffer(left) ||
+      !Buffer.isBuffer(right) ||
+      !Buffer.isBuffer(result)
+    )
+      continue
+    const candidate = {
+      result,
+      rung: 'trivial',
+      how: 'git merged it without a conflict',
+      regions: [],
+    } as const
     const checks = await checkCandidate(candidate, { path: file.path, base, ours: left, theirs: right })
     const failed = checks.find(({ outcome }) => outcome === 'failed')
     if (!failed) continue

@@ -48,20 +48,32 @@ if (port) {
       for (const conflict of conflicts) files.push(await replayFile(conflict))
       return { commit: merge.commit, files }
     } catch (error) {
-      return { commit: merge.commit, files: [], problem: error instanceof Error ? error.message : String(error) }
+      return {
+        commit: merge.commit,
+        files: [],
+        problem: error instanceof Error ? error.message : String(error),
+      }
     }
   }
   const end = async (): Promise<void> => {
     objects[Symbol.dispose]()
     await shadow[Symbol.asyncDispose]()
     const { closeParsers } = await import('./checks/index.ts')
-    await closeParsers()
+    closeParsers()
     port.close()
   }
   port.postMessage('ready')
 }
 
-async function replayFile({ merge, path, kind, base, ours, theirs, human }: PastConflict): Promise<ReplayedFile> {
+async function replayFile({
+  merge,
+  path,
+  kind,
+  base,
+  ours,
+  theirs,
+  human,
+}: PastConflict): Promise<ReplayedFile> {
   const facts = {
     merge: merge.commit,
     time: merge.time,
@@ -70,8 +82,7 @@ async function replayFile({ merge, path, kind, base, ours, theirs, human }: Past
     language: languageOf(path) ?? (extensionOf(path) || 'other'),
     threeVersions: Boolean(base && ours && theirs && human),
   }
-  if (!ours || !theirs)
-    return { ...facts, outcome: 'not-a-file-merge', reason: kind, ms: 0 }
+  if (!ours || !theirs) return { ...facts, outcome: 'not-a-file-merge', reason: kind, ms: 0 }
   const started = performance.now()
   const versions = { path, base: base ?? Buffer.alloc(0), ours, theirs, baseless: !base }
   const outcome = await mergeFile(versions)
@@ -94,7 +105,10 @@ async function isBroken(path: string, result: Buffer, human: Buffer): Promise<bo
   if (extensionOf(path) === 'json') return !isJson(result) && isJson(human)
   if (!language) return false
   const { hasSyntaxErrors } = await import('./rungs/structural/parse.ts')
-  return (await hasSyntaxErrors(language, result.toString('utf8'))) && !(await hasSyntaxErrors(language, human.toString('utf8')))
+  return (
+    (await hasSyntaxErrors(language, result.toString('utf8'))) &&
+    !(await hasSyntaxErrors(language, human.toString('utf8')))
+  )
 }
 
 function isJson(content: Buffer): boolean {

@@ -103,7 +103,10 @@ async function runThread(
 
 /** What an earlier run of the same replay has done. It lives in git's own directory, where no commit can put it. */
 async function openKept(commonDir: string, { since, until }: ReplayRequest) {
-  const name = createHash('sha256').update(JSON.stringify([ENGINE, since, until])).digest('hex').slice(0, 16)
+  const name = createHash('sha256')
+    .update(JSON.stringify([ENGINE, since, until]))
+    .digest('hex')
+    .slice(0, 16)
   const folder = join(commonDir, 'flowforge')
   const file = join(folder, `replay-${name}.jsonl`)
   const known = new Map<string, ReplayedMerge>()

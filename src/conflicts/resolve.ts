@@ -35,6 +35,7 @@ export async function resolveFile(versions: Versions, options: ResolveOptions = 
   const reports: RungReport[] = []
   let best: readonly Piece[] = [{ base: text.base, ours: text.ours, theirs: text.theirs }]
   let rejected: readonly Check[] = []
+  const untouched = oneSideUntouched(versions)
   for (const rung of rungsFor(options.rungs)) {
     const started = performance.now()
     const report = (outcome: RungReport['outcome'], reason: string): void => {
@@ -50,14 +51,14 @@ export async function resolveFile(versions: Versions, options: ResolveOptions = 
       report('stopped', answer.reason)
       continue
     }
-    const merged = settledText(answer.pieces)
+    const merged = untouched ? '' : settledText(answer.pieces)
     if (merged === undefined) {
       report('partial', answer.how)
       if (clashSize(answer.pieces) < clashSize(best)) best = answer.pieces
       continue
     }
     const candidate: Candidate = {
-      result: text.encode(merged),
+      result: untouched ?? text.encode(merged),
       rung: rung.name,
       how: answer.how,
       regions: regionsOf(text, rung.name, answer.how),
@@ -84,6 +85,14 @@ export async function resolveFile(versions: Versions, options: ResolveOptions = 
     }
   }
   return conflicts({ versions, kind, text, best, reports, rejected, options })
+}
+
+/** Byte for byte the same as base, or as the other side: then there is nothing to merge, line endings included. */
+function oneSideUntouched({ base, ours, theirs, baseless }: Versions): Buffer | undefined {
+  if (ours.equals(theirs)) return ours
+  if (baseless) return undefined
+  if (ours.equals(base)) return theirs
+  return theirs.equals(base) ? ours : undefined
 }
 
 function conflicts(left: {

@@ -31,7 +31,11 @@ export async function mergedByBoth(
 }
 
 /** Modified regular files between two trees. */
-async function changes(shadow: Shadow, from: string, to: string): Promise<Map<string, { from: string; to: string }>> {
+async function changes(
+  shadow: Shadow,
+  from: string,
+  to: string,
+): Promise<Map<string, { from: string; to: string }>> {
   const output = await mustRun(shadow, ['diff-tree', '-r', '-z', '--diff-filter=M', '--no-renames', from, to])
   const records = output.toString('latin1').split('\0')
   const found = new Map<string, { from: string; to: string }>()

@@ -14,7 +14,9 @@ export async function writeTree(shadow: Shadow, tree: string, files: readonly Ne
   await mustRun(shadow, ['read-tree', tree], { env })
   const records: Buffer[] = []
   for (const { rawPath, mode, content } of files) {
-    const id = (await mustRun(shadow, ['hash-object', '-w', '--stdin', '--no-filters'], { input: content })).toString('latin1').trim()
+    const id = (await mustRun(shadow, ['hash-object', '-w', '--stdin', '--no-filters'], { input: content }))
+      .toString('latin1')
+      .trim()
     records.push(Buffer.from(`${mode} ${id} 0\t`, 'latin1'), Buffer.from(rawPath, 'latin1'), Buffer.from([0]))
   }
   await mustRun(shadow, ['update-index', '-z', '--index-info'], { env, input: Buffer.concat(records) })
@@ -56,14 +58,25 @@ export async function commitTree(
 /** Reads the ref before the merge begins. A ref that is checked out anywhere is refused: its work tree would lie. */
 export async function readMovableRef(shadow: Shadow, given: string): Promise<MovableRef> {
   const bad = (problem: string): Error => refuse('invalid_request', { problem })
-  const full = await shadow.ask(['rev-parse', '--verify', '--quiet', '--symbolic-full-name', '--end-of-options', given])
+  const full = await shadow.ask([
+    'rev-parse',
+    '--verify',
+    '--quiet',
+    '--symbolic-full-name',
+    '--end-of-options',
+    given,
+  ])
   const found = full.stdout.toString('utf8').trim()
   const name = found.startsWith('refs/') ? found : given.startsWith('refs/') ? given : `refs/heads/${given}`
   if ((await shadow.ask(['check-ref-format', name])).code !== 0)
     throw bad(`${JSON.stringify(given)} is not a valid name for a ref.`)
   const worktrees = (await shadow.ask(['worktree', 'list', '--porcelain', '-z'])).stdout.toString('utf8')
   const blocks = worktrees.split('\0\0')
-  if (blocks.some((block) => block.split('\0').includes(`branch ${name}`) && !block.split('\0').includes('bare')))
+  if (
+    blocks.some(
+      (block) => block.split('\0').includes(`branch ${name}`) && !block.split('\0').includes('bare'),
+    )
+  )
     throw bad(`${name} is checked out in a work tree; moving it would leave that work tree behind.`)
   const value = await shadow.ask(['rev-parse', '--verify', '--quiet', name])
   const old = value.stdout.toString('latin1').trim()
@@ -75,6 +88,8 @@ export async function moveRef(shadow: Shadow, ref: MovableRef, commit: string): 
   const result = await shadow.ask(['update-ref', '-m', 'flowforge merge', ref.name, commit, ref.old])
   if (result.code === 0) return
   if (/cannot lock ref|but expected/.test(result.stderr))
-    throw refuse('invalid_request', { problem: `${ref.name} moved while merging (${lastLine(result.stderr)}).` })
+    throw refuse('invalid_request', {
+      problem: `${ref.name} moved while merging (${lastLine(result.stderr)}).`,
+    })
   throw new GitFailed('update-ref', result)
 }

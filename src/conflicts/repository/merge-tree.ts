@@ -30,8 +30,15 @@ export type TreeMerge =
 
 export type MergeMessage = { readonly type: string; readonly paths: readonly string[]; readonly text: string }
 
-export async function mergeTree(shadow: Shadow, ours: string, theirs: string, signal?: AbortSignal): Promise<TreeMerge> {
-  const result = await shadow.run(['merge-tree', '--write-tree', '-z', '--messages', ours, theirs], { signal })
+export async function mergeTree(
+  shadow: Shadow,
+  ours: string,
+  theirs: string,
+  signal?: AbortSignal,
+): Promise<TreeMerge> {
+  const result = await shadow.run(['merge-tree', '--write-tree', '-z', '--messages', ours, theirs], {
+    signal,
+  })
   if (result.code > 1 && /unrelated histories/.test(result.stderr)) return { kind: 'unrelated' }
   if (result.code > 1 || result.code < 0) throw new GitFailed('merge-tree', result)
   return parseMergeTree(result.stdout, result.code === 0)
@@ -41,7 +48,10 @@ export async function mergeTree(shadow: Shadow, ours: string, theirs: string, si
 export function parseMergeTree(output: Buffer, clean: boolean): TreeMerge {
   const records = output.toString('latin1').split('\0')
   const tree = (records.shift() ?? '').trim()
-  const unmerged = new Map<string, { path: string; rawPath: string; base?: Stage; ours?: Stage; theirs?: Stage }>()
+  const unmerged = new Map<
+    string,
+    { path: string; rawPath: string; base?: Stage; ours?: Stage; theirs?: Stage }
+  >()
   for (let record = records.shift(); record; record = records.shift()) {
     const [, mode, id, stage, rawPath] = /^(\d+) ([0-9a-f]+) ([123])\t([\s\S]+)$/.exec(record) ?? []
     if (!mode || !id || !rawPath) break

@@ -8,7 +8,10 @@ export type Objects = Disposable & {
   read(id: string, maxBytes?: number): Promise<Buffer | 'too-large' | undefined>
 }
 
-type Waiting = { readonly resolve: (content: Buffer | undefined) => void; readonly reject: (error: Error) => void }
+type Waiting = {
+  readonly resolve: (content: Buffer | undefined) => void
+  readonly reject: (error: Error) => void
+}
 
 const MAX_BYTES = 64 * 1024 ** 2
 const OBJECT_ID = /^[0-9a-f]{40,64}$/

@@ -65,15 +65,27 @@ export async function openShadow(repository: string, { keeps }: { keeps: boolean
 
 /** The commit a name stands for, or a refusal that says what is wrong with the name. */
 export async function resolveCommit(shadow: Shadow, name: string): Promise<string> {
-  const answer = await shadow.ask(['rev-parse', '--verify', '--quiet', '--end-of-options', `${name}^{commit}`])
+  const answer = await shadow.ask([
+    'rev-parse',
+    '--verify',
+    '--quiet',
+    '--end-of-options',
+    `${name}^{commit}`,
+  ])
   const id = answer.stdout.toString('utf8').trim()
   if (answer.code === 0 && /^[0-9a-f]{40,64}$/.test(id)) return id
   const why = lastLine(answer.stderr)
-  throw refuse('invalid_request', { problem: `${JSON.stringify(name)} is not a commit of this repository${why && ` (${why})`}.` })
+  throw refuse('invalid_request', {
+    problem: `${JSON.stringify(name)} is not a commit of this repository${why && ` (${why})`}.`,
+  })
 }
 
 /** Like run, but any other exit code than 0 is a failure. */
-export async function mustRun(shadow: Shadow, args: readonly string[], options?: RunOptions): Promise<Buffer> {
+export async function mustRun(
+  shadow: Shadow,
+  args: readonly string[],
+  options?: RunOptions,
+): Promise<Buffer> {
   const result = await shadow.run(args, options)
   if (result.code !== 0) throw new GitFailed(args[0] ?? '', result)
   return result.stdout

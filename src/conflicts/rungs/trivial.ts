@@ -8,7 +8,7 @@ import { splitLines } from '../text/lines.ts'
 import type { Piece } from '../text/pieces.ts'
 import { largerEdit } from '../text/superset.ts'
 import { tokens } from '../text/tokens.ts'
-import { higherVersions } from '../text/versions.ts'
+import { differInVersionsOnly, higherVersions } from '../text/versions.ts'
 
 export type TrivialOptions = {
   /** White space at the beginning of a line has a meaning (Python, YAML, Makefile): it is never evened out. */
@@ -39,7 +39,10 @@ export function resolveClash(clash: Three<string>, options: TrivialOptions): rea
 }
 
 /** The sides differ in white space only, or one side changed nothing else. */
-function whiteSpaceOnly(clash: Three<string>, { indentationMatters, notes }: TrivialOptions): string | undefined {
+function whiteSpaceOnly(
+  clash: Three<string>,
+  { indentationMatters, notes }: TrivialOptions,
+): string | undefined {
   const bare = (text: string): string =>
     indentationMatters ? text.replaceAll(/[ \t]+$/gm, '').trimEnd() : text.replaceAll(/\s+/g, '')
   const [base, ours, theirs] = [bare(clash.base), bare(clash.ours), bare(clash.theirs)]
@@ -50,7 +53,7 @@ function whiteSpaceOnly(clash: Three<string>, { indentationMatters, notes }: Tri
 }
 
 function takeLarger(clash: Three<string>, { notes }: TrivialOptions): string | undefined {
-  const side = largerEdit(clash)
+  const side = differInVersionsOnly(clash) ? undefined : largerEdit(clash)
   if (!side) return undefined
   notes?.add(`${side} holds the other side’s edit and more`)
   return clash[side]
@@ -67,7 +70,10 @@ function neighbours(clash: Three<string>, options: TrivialOptions): readonly Pie
   const lines = cutLines(clash)
   const chunks = diff3(lines, { apart: true })
   const isReplacement = ({ kind, b0, b1, o0, o1, t0, t1 }: Chunk): boolean =>
-    kind === 'same' || kind === 'both' || kind === 'clash' || (kind === 'ours' ? o1 - o0 : t1 - t0) === b1 - b0
+    kind === 'same' ||
+    kind === 'both' ||
+    kind === 'clash' ||
+    (kind === 'ours' ? o1 - o0 : t1 - t0) === b1 - b0
   if (chunks.length < 2 || !chunks.every(isReplacement)) return undefined
   options.notes?.add('neighbouring lines')
   return chunks.flatMap((chunk) => {
@@ -82,7 +88,11 @@ function neighbours(clash: Three<string>, options: TrivialOptions): readonly Pie
 function byTokens(clash: Three<string>, options: TrivialOptions): readonly Piece[] | undefined {
   if (!options.byTokens) return undefined
   const lines = cutLines(clash)
-  if (lines.base.length === 0 || lines.base.length !== lines.ours.length || lines.base.length !== lines.theirs.length)
+  if (
+    lines.base.length === 0 ||
+    lines.base.length !== lines.ours.length ||
+    lines.base.length !== lines.theirs.length
+  )
     return undefined
   const merged: string[] = []
   for (const [index, base] of lines.base.entries()) {

@@ -32,10 +32,7 @@ export function diff(a: Int32Array, b: Int32Array, budget = DEFAULT_BUDGET): Mat
       continue
     }
     for (let i = 0; i < run.length; i++) matches[run.a + i] = run.b + i
-    todo.push(
-      { a0, a1: run.a, b0, b1: run.b },
-      { a0: run.a + run.length, a1, b0: run.b + run.length, b1 },
-    )
+    todo.push({ a0, a1: run.a, b0, b1: run.b }, { a0: run.a + run.length, a1, b0: run.b + run.length, b1 })
   }
   slideDown(a, b, matches)
   return matches
@@ -58,7 +55,7 @@ function rarestRun(
   let best = { a: 0, b: 0, length: 0 }
   let rarity = RARE + 1
   let common = false
-  for (let j = b0; j < b1; ) {
+  for (let j = b0; j < b1;) {
     let next = j + 1
     const at = places.get(b[j] ?? 0)
     if (at) common = true

@@ -66,7 +66,12 @@ function hunks(matches: Matches, sideLength: number): Hunk[] {
   return found
 }
 
-function overlay(ours: readonly Hunk[], theirs: readonly Hunk[], baseLength: number, apart: boolean): Chunk[] {
+function overlay(
+  ours: readonly Hunk[],
+  theirs: readonly Hunk[],
+  baseLength: number,
+  apart: boolean,
+): Chunk[] {
   const chunks: Chunk[] = []
   let b = 0
   let o = 0
@@ -122,14 +127,7 @@ function joins(hunk: Hunk, first: number, end: number, apart: boolean): boolean 
 }
 
 /** Where the side's range ends when the base's range ends at `end`. */
-function sideEnd(
-  side: readonly Hunk[],
-  from: number,
-  to: number,
-  end: number,
-  b: number,
-  s: number,
-): number {
+function sideEnd(side: readonly Hunk[], from: number, to: number, end: number, b: number, s: number): number {
   let position = s
   let at = b
   for (let i = from; i < to; i++) {

@@ -12,9 +12,9 @@ export function splitLines(text: string): string[] {
 }
 
 /** Gives equal strings equal numbers, across several sequences. */
-export function createNumbering(sameAs: (text: string) => string = (text) => text): (
-  parts: readonly string[],
-) => Int32Array {
+export function createNumbering(
+  sameAs: (text: string) => string = (text) => text,
+): (parts: readonly string[]) => Int32Array {
   const numbers = new Map<string, number>()
   return (parts) => {
     const out = new Int32Array(parts.length)

@@ -76,7 +76,11 @@ export function wholeLines(pieces: readonly Piece[]): Piece[] {
       clash = undefined
       settled = piece.slice(end)
     } else if (clash) {
-      clash = { base: clash.base + piece.base, ours: clash.ours + piece.ours, theirs: clash.theirs + piece.theirs }
+      clash = {
+        base: clash.base + piece.base,
+        ours: clash.ours + piece.ours,
+        theirs: clash.theirs + piece.theirs,
+      }
     } else {
       const line = settled.lastIndexOf('\n') + 1
       const head = settled.slice(line)

@@ -22,6 +22,12 @@ export function higherVersions(three: Three<string>): string | undefined {
   return merged.join('')
 }
 
+/** The three differ in version numbers only. Which is right is then a matter of versions, not of words. */
+export function differInVersionsOnly(three: Three<string>): boolean {
+  const bare = mask(three.base)
+  return bare.includes('\u0000') && bare === mask(three.ours) && bare === mask(three.theirs)
+}
+
 function higherLine({ base, ours, theirs }: Three<string>): string | undefined {
   if (ours === theirs) return ours
   if (mask(base) !== mask(ours) || mask(base) !== mask(theirs)) return undefined
@@ -37,9 +43,22 @@ function higherLine({ base, ours, theirs }: Three<string>): string | undefined {
 
 const mask = (line: string): string => line.replaceAll(VERSION, '\u0000').replaceAll(/\s+/g, ' ').trim()
 
-/** By numbers only: which of two pre-releases of one number is later is for people to say. */
+/** Releases by their numbers. Two stages of one release compare only when they are of one kind: rc.1 and rc.2. */
 function compareVersions(a: string, b: string): number {
-  const [left, right] = [a, b].map((version) => (version.match(/\d+/g) ?? []).map(Number))
+  const [left, right] = [cut(a), cut(b)]
+  const byRelease = compareNumbers(left.release, right.release)
+  if (byRelease !== 0) return byRelease
+  const kind = (stage: string): string => stage.replaceAll(/\d+/g, '#')
+  return kind(left.stage) === kind(right.stage) ? compareNumbers(left.stage, right.stage) : 0
+}
+
+function cut(version: string): { release: string; stage: string } {
+  const [, release = '', stage = ''] = /^v?(\d+(?:\.\d+)*)(.*)$/.exec(version) ?? []
+  return { release, stage }
+}
+
+function compareNumbers(a: string, b: string): number {
+  const [left, right] = [a, b].map((text) => (text.match(/\d+/g) ?? []).map(Number))
   for (let i = 0; i < Math.max(left?.length ?? 0, right?.length ?? 0); i++) {
     const difference = (left?.[i] ?? 0) - (right?.[i] ?? 0)
     if (difference !== 0) return difference

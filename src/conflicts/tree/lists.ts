@@ -52,7 +52,11 @@ export function planList(
   return out
 }
 
-function mergeChunk(part: Three<readonly Element[]>, { kind, shape }: { kind: Chunk['kind']; shape: ListShape }, notes: Set<string>): Planned[] | undefined {
+function mergeChunk(
+  part: Three<readonly Element[]>,
+  { kind, shape }: { kind: Chunk['kind']; shape: ListShape },
+  notes: Set<string>,
+): Planned[] | undefined {
   if (kind === 'same' || kind === 'both') return inOrder(part.ours)
   const side = kind === 'theirs' ? part.theirs : part.ours
   if (kind !== 'clash') {
@@ -86,7 +90,9 @@ function additions(part: Three<readonly Element[]>): { ours: string[]; theirs: s
 }
 
 function additionNotes({ ours, theirs }: { ours: string[]; theirs: string[] }): string[] {
-  return ours.length > 0 && theirs.length > 0 ? [...new Set([...ours, ...theirs])].map((kind) => `both added ${kind}`) : []
+  return ours.length > 0 && theirs.length > 0
+    ? [...new Set([...ours, ...theirs])].map((kind) => `both added ${kind}`)
+    : []
 }
 
 /**
@@ -94,7 +100,9 @@ function additionNotes({ ours, theirs }: { ours: string[]; theirs: string[] }): 
  * theirs in 54 %; where a side added several, in 28 %. Those are left to people.
  */
 function isOrderOpen({ ours, theirs }: { ours: string[]; theirs: string[] }): boolean {
-  const withBody = [...ours, ...theirs].filter((kind) => /function|method_d|class|decorated|constructor/.test(kind))
+  const withBody = [...ours, ...theirs].filter((kind) =>
+    /function|method_d|class|decorated|constructor/.test(kind),
+  )
   return withBody.length > 0 && ours.length > 0 && theirs.length > 0 && ours.length + theirs.length > 2
 }
 
@@ -166,7 +174,10 @@ function setOrder(lists: Three<readonly Element[]>, { rank }: ListShape): readon
 }
 
 const isOwn = (element: Element | undefined, side: 'ours' | 'theirs'): boolean =>
-  element !== undefined && !element.versions.base && Boolean(element.versions[side]) && !element.versions[side === 'ours' ? 'theirs' : 'ours']
+  element !== undefined &&
+  !element.versions.base &&
+  Boolean(element.versions[side]) &&
+  !element.versions[side === 'ours' ? 'theirs' : 'ours']
 
 function isReordered(base: readonly Element[], side: readonly Element[]): boolean {
   const common = side.filter((element) => element.versions.base)
@@ -184,7 +195,8 @@ type SortKey = (element: Element) => string | undefined
 
 /** How the three lists are sorted, when all are, with three elements or more. */
 function sortKeys(lists: Three<readonly Element[]>): SortKey | undefined {
-  const key: SortKey = ({ versions }) => (versions.ours ?? versions.theirs ?? versions.base)?.key?.toLowerCase()
+  const key: SortKey = ({ versions }) =>
+    (versions.ours ?? versions.theirs ?? versions.base)?.key?.toLowerCase()
   const isSorted = (list: readonly Element[]): boolean => {
     let last = ''
     for (const element of list) {
@@ -196,7 +208,9 @@ function sortKeys(lists: Three<readonly Element[]>): SortKey | undefined {
     return true
   }
   const keyed = lists.base.filter((element) => key(element) !== undefined)
-  return keyed.length >= 3 && isSorted(lists.base) && isSorted(lists.ours) && isSorted(lists.theirs) ? key : undefined
+  return keyed.length >= 3 && isSorted(lists.base) && isSorted(lists.ours) && isSorted(lists.theirs)
+    ? key
+    : undefined
 }
 
 function sortedPlace(order: readonly Element[], element: Element, key: SortKey): number | undefined {

@@ -21,7 +21,7 @@ export function matchChildren(a: readonly Tree[], b: readonly Tree[]): Int32Arra
     if (j >= 0 && partner[i] === -1 && !taken[j]) pair(i, j)
   }
   // A keyed child that found nobody may have been renamed: what lies between the same neighbours is compared.
-  for (let i = 0; i < a.length; ) {
+  for (let i = 0; i < a.length;) {
     if ((partner[i] ?? -1) >= 0) {
       i++
       continue
@@ -62,7 +62,9 @@ function bySimilarity(
   pair: (i: number, j: number) => void,
 ): void {
   // The same kinds in the same order: the places are fixed (operands, clauses, a signature and its body).
-  const sameShape = a1 - a0 === b1 - b0 && Array.from({ length: a1 - a0 }, (_, n) => n).every((n) => a[a0 + n]?.kind === b[b0 + n]?.kind)
+  const sameShape =
+    a1 - a0 === b1 - b0 &&
+    Array.from({ length: a1 - a0 }, (_, n) => n).every((n) => a[a0 + n]?.kind === b[b0 + n]?.kind)
   let next = b0
   for (let i = a0; i < a1; i++) {
     const left = a[i]
@@ -76,7 +78,10 @@ function bySimilarity(
     for (let j = next; j < Math.min(b1, next + 20); j++) {
       const right = b[j]
       if (right?.kind !== left.kind) continue
-      const s = sameShape && j - b0 === i - a0 && left.key === undefined ? Math.max(0.51, similarity(left, right)) : similarity(left, right)
+      const s =
+        sameShape && j - b0 === i - a0 && left.key === undefined
+          ? Math.max(0.51, similarity(left, right))
+          : similarity(left, right)
       if (s > score) {
         best = j
         score = s

@@ -58,7 +58,8 @@ function mergeElement({ element, whole }: Planned, merge: TreeMerge): Unit[] {
   if (base && ours && theirs) return mergeNode({ base, ours, theirs }, merge)
   const places = placesOf(element.versions)
   // Added by both: the same, or nobody knows which.
-  if (ours && theirs) return ours.id === theirs.id ? [{ places, from: 'ours' }] : [clash(element.versions, merge)]
+  if (ours && theirs)
+    return ours.id === theirs.id ? [{ places, from: 'ours' }] : [clash(element.versions, merge)]
   if (base) return mayGo(element) ? [] : [clash(element.versions, merge)]
   return [{ places, from: ours ? 'ours' : 'theirs' }]
 }
@@ -86,7 +87,8 @@ function mergeChildren(versions: Three<Tree>, shape: ListShape, merge: TreeMerge
   const merged = plan.map((planned) => ({ element: planned.element, units: mergeElement(planned, merge) }))
   if (shape.separator === undefined) return merged.flatMap(({ units }) => units)
   // Separators around a clash would belong to nobody: the list clashes as one.
-  if (merged.some(({ element, units }) => units.some(({ clash: left }) => left) && !element.versions.base)) return undefined
+  if (merged.some(({ element, units }) => units.some(({ clash: left }) => left) && !element.versions.base))
+    return undefined
   return separated(merged, shape.separator, versions)
 }
 

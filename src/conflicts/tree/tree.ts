@@ -60,7 +60,12 @@ export function branch(
   interner: Interner,
   kind: string,
   children: readonly Tree[],
-  extra: { readonly key?: string | undefined; readonly free?: boolean | undefined; readonly start?: number; readonly end?: number } = {},
+  extra: {
+    readonly key?: string | undefined
+    readonly free?: boolean | undefined
+    readonly start?: number
+    readonly end?: number
+  } = {},
 ): Tree {
   return {
     kind,

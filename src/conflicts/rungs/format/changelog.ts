@@ -9,7 +9,10 @@ type Heading = { readonly level: number; readonly title: string; readonly lines:
 type Open = { readonly level: number; readonly key: string; readonly parts: Tree[] }
 
 export function isChangelog(path: string): boolean {
-  return /(^|\/)(change(s|log)|history|news|release[-_]?notes|releases)([-_.\w]*)?$/i.test(path) && !/\.(py|js|ts|go|java|json|ya?ml)$/i.test(path)
+  return (
+    /(^|\/)(change(s|log)|history|news|release[-_]?notes|releases)([-_.\w]*)?$/i.test(path) &&
+    !/\.(py|js|ts|go|java|json|ya?ml)$/i.test(path)
+  )
 }
 
 export function changelogTree(source: string, interner: Interner): Tree {
@@ -23,14 +26,18 @@ export function changelogTree(source: string, interner: Interner): Tree {
       stack.at(-1)?.parts.push(section(open, interner))
     }
   }
-  for (let i = 0; i < lines.length; ) {
+  for (let i = 0; i < lines.length;) {
     const heading = headingAt(lines, i, underlines)
     const [first] = heading?.lines ?? []
     if (heading && first) {
       close(heading.level)
       const last = heading.lines.at(-1) ?? first
       const text = source.slice(first.start, last.start + last.text.length)
-      stack.push({ level: heading.level, key: titleKey(heading.title), parts: [leaf(interner, 'heading', text, first.start)] })
+      stack.push({
+        level: heading.level,
+        key: titleKey(heading.title),
+        parts: [leaf(interner, 'heading', text, first.start)],
+      })
       i += heading.lines.length
       continue
     }
@@ -40,7 +47,11 @@ export function changelogTree(source: string, interner: Interner): Tree {
     if (from && to) {
       const text = source.slice(from.start, to.start + to.text.length)
       const entry = leaf(interner, isBullet(text) ? 'bullet' : 'paragraph', text, from.start)
-      stack.at(-1)?.parts.push(isBullet(text) ? { ...entry, key: `entry ${text.replaceAll(/\s+/g, ' ')}`, free: true } : entry)
+      stack
+        .at(-1)
+        ?.parts.push(
+          isBullet(text) ? { ...entry, key: `entry ${text.replaceAll(/\s+/g, ' ')}`, free: true } : entry,
+        )
     }
     i = end
   }
@@ -58,7 +69,10 @@ function section({ key, parts }: Open, interner: Interner): Tree {
     ...(entries.length > 0 ? [branch(interner, 'entries', entries)] : []),
     ...(below.length > 0 ? [branch(interner, 'subsections', below)] : []),
   ]
-  return branch(interner, 'section', [...(heading ? [heading] : []), ...lists], { key: `section ${key}`, free: true })
+  return branch(interner, 'section', [...(heading ? [heading] : []), ...lists], {
+    key: `section ${key}`,
+    free: true,
+  })
 }
 
 const isBullet = (text: string): boolean => /^([-*+]|\d+\.)\s/.test(text)
@@ -79,7 +93,14 @@ function headingAt(lines: readonly Line[], i: number, underlines: string[]): Hea
   const atx = /^(#{1,6})\s+(.+?)\s*#*$/.exec(line.text)
   if (atx) return { level: atx[1]?.length ?? 1, title: atx[2] ?? '', lines: [line] }
   const rule = next && /^([=\-~^"*+#])\1{2,}$/.exec(next.text)
-  if (!rule || !next || isBullet(line.text) || next.indent !== line.indent || next.start - line.start > line.text.length + 2) return undefined
+  if (
+    !rule ||
+    !next ||
+    isBullet(line.text) ||
+    next.indent !== line.indent ||
+    next.start - line.start > line.text.length + 2
+  )
+    return undefined
   const mark = rule[1] ?? '='
   if (!underlines.includes(mark)) underlines.push(mark)
   return { level: underlines.indexOf(mark) + 1, title: line.text, lines: [line, next] }
@@ -87,7 +108,8 @@ function headingAt(lines: readonly Line[], i: number, underlines: string[]): Hea
 
 /** A version is the same section when its date changes. */
 function titleKey(title: string): string {
-  if (/unreleased|in development|not yet released|upcoming/i.test(title) && !VERSION.test(title)) return 'unreleased'
+  if (/unreleased|in development|not yet released|upcoming/i.test(title) && !VERSION.test(title))
+    return 'unreleased'
   return VERSION.exec(title)?.[0].replace(/^v/, '') ?? title.toLowerCase()
 }
 
@@ -101,6 +123,12 @@ export function versionRank(key: string): readonly number[] | undefined {
   const [release = '', pre] = title.split(/[-.]?(?=alpha|beta|rc|dev|pre|M|a|b)/i)
   const numbers = release.split('.').filter(Boolean).map(Number)
   while (numbers.length < 4) numbers.push(0)
-  const stage = pre === undefined ? 9 : Math.max(0, 'dev pre a alpha b beta m rc'.split(' ').indexOf((/[a-z]+/i.exec(pre)?.[0] ?? '').toLowerCase()))
+  const stage =
+    pre === undefined
+      ? 9
+      : Math.max(
+          0,
+          'dev pre a alpha b beta m rc'.split(' ').indexOf((/[a-z]+/i.exec(pre)?.[0] ?? '').toLowerCase()),
+        )
   return [...numbers, stage, Number(/\d+/.exec(pre ?? '')?.[0] ?? 0)]
 }

@@ -28,8 +28,11 @@ export function mergeFormat(text: MergeText, format: Format): RungAnswer {
   if (text.base.length + text.ours.length + text.theirs.length > MAX_CHARACTERS)
     return { kind: 'stopped', reason: 'too large to be read as a document' }
   const interner = createInterner()
-  const [base, ours, theirs] = [text.base, text.ours, text.theirs].map((source) => format.read(source, interner))
-  if (!base || !ours || !theirs) return { kind: 'stopped', reason: `not all versions can be read as ${format.name}` }
+  const [base, ours, theirs] = [text.base, text.ours, text.theirs].map((source) =>
+    format.read(source, interner),
+  )
+  if (!base || !ours || !theirs)
+    return { kind: 'stopped', reason: `not all versions can be read as ${format.name}` }
   const notes = new Set<string>()
   const pieces = mergeTrees(
     { base, ours, theirs },

@@ -79,7 +79,12 @@ function createReader(tokens: readonly Tree[], interner: Interner) {
     // Two values in a row are no JSON: the last one must be followed by a comma or the end.
     const follows = tokens[next]?.kind
     if (!held || (follows !== ',' && follows !== '}' && follows !== 'comment')) return undefined
-    return [branch(interner, 'pair', [key, colon, ...held], { key: `pair ${interner('scalar', String(key.id))}`, free: true })]
+    return [
+      branch(interner, 'pair', [key, colon, ...held], {
+        key: `pair ${interner('scalar', String(key.id))}`,
+        free: true,
+      }),
+    ]
   }
   return { value, comments, isAtEnd: () => next === tokens.length }
 }

@@ -20,7 +20,10 @@ export type LineKey = (line: string) => string | undefined
 
 /** Each line by itself, comments with the line they stand above. */
 export function lineSet(source: string, keyOf: LineKey, interner: Interner): Tree {
-  return branch(interner, 'lines', withComments(linesOf(source), keyOf, interner), { start: 0, end: source.length })
+  return branch(interner, 'lines', withComments(linesOf(source), keyOf, interner), {
+    start: 0,
+    end: source.length,
+  })
 }
 
 function withComments(lines: readonly Line[], keyOf: LineKey, interner: Interner): Tree[] {
@@ -39,7 +42,12 @@ export function sectionTree(source: string, keyOf: LineKey, interner: Interner):
   let open: { key: string | undefined; parts: Tree[] } = { key: '', parts: [] }
   const close = (): void => {
     if (open.parts.length > 0)
-      sections.push(branch(interner, 'section', open.parts, { key: open.key, free: open.key !== '' && open.key !== undefined }))
+      sections.push(
+        branch(interner, 'section', open.parts, {
+          key: open.key,
+          free: open.key !== '' && open.key !== undefined,
+        }),
+      )
   }
   let pending: Line[] = []
   const lines = linesOf(source)
@@ -101,8 +109,16 @@ export function indentTree(source: string, interner: Interner): Tree | undefined
       const below = block(line.indent + 1, depth + 1)
       if (!below) return undefined
       const key = /^(?:"([^"]+)"|'([^']+)'|([\w./$@*-][^:#]*?))\s*:(?:\s|$)/.exec(line.text)?.[0]
-      const named = key !== undefined && !line.text.startsWith('- ') ? { key: `key ${key.trim()}`, free: true } : {}
-      out.push(branch(interner, 'entry', [own, ...(below.length > 0 ? [branch(interner, 'block', below)] : [])], named))
+      const named =
+        key !== undefined && !line.text.startsWith('- ') ? { key: `key ${key.trim()}`, free: true } : {}
+      out.push(
+        branch(
+          interner,
+          'entry',
+          [own, ...(below.length > 0 ? [branch(interner, 'block', below)] : [])],
+          named,
+        ),
+      )
     }
     return out
   }

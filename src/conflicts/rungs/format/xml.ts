@@ -44,9 +44,18 @@ function element(name: string, parts: readonly Tree[], source: string, interner:
   }
   const attribute = /\s(?:id|name|key|Include)\s*=\s*("[^"]*"|'[^']*')/.exec(tag)?.[1]
   const artifact = child('artifactId')
-  const coordinates = artifact && [child('groupId') ?? '', artifact, child('classifier') ?? '', child('type') ?? ''].join(':')
-  const identity = coordinates ?? attribute ?? (name === 'module' || name === 'include' || name === 'exclude' ? source.slice(parts[0]?.end, parts.at(-1)?.start).trim() : undefined)
+  const coordinates =
+    artifact && [child('groupId') ?? '', artifact, child('classifier') ?? '', child('type') ?? ''].join(':')
+  const identity =
+    coordinates ??
+    attribute ??
+    (name === 'module' || name === 'include' || name === 'exclude'
+      ? source.slice(parts[0]?.end, parts.at(-1)?.start).trim()
+      : undefined)
   const isNamed = coordinates !== undefined && /dependency|plugin|exclusion|extension/.test(name)
-  const key = isNamed || (coordinates === undefined && identity !== undefined) ? `element ${name} ${identity}` : `element ${name}`
+  const key =
+    isNamed || (coordinates === undefined && identity !== undefined)
+      ? `element ${name} ${identity}`
+      : `element ${name}`
   return branch(interner, 'element', parts, { key, free: true })
 }

@@ -18,8 +18,19 @@ export function keyOf(tree: Tree, parentKind: string | undefined, text: string):
   const child = (...kinds: readonly string[]): string | undefined =>
     source(tree.children.find((c) => kinds.includes(c.kind)))
   const name = (): string | undefined =>
-    child('identifier', 'name', 'type_identifier', 'property_identifier', 'private_property_identifier', 'field_identifier', 'string', 'computed_property_name', 'number')
-  const called = (sort: string, what: string | undefined): Named => (what === undefined ? {} : { key: `${sort} ${what}` })
+    child(
+      'identifier',
+      'name',
+      'type_identifier',
+      'property_identifier',
+      'private_property_identifier',
+      'field_identifier',
+      'string',
+      'computed_property_name',
+      'number',
+    )
+  const called = (sort: string, what: string | undefined): Named =>
+    what === undefined ? {} : { key: `${sort} ${what}` }
   const flat = (): string => (source(tree) ?? '').replaceAll(/\s+/g, ' ').replace(/;$/, '')
   switch (kind) {
     case 'import_statement':
@@ -28,7 +39,9 @@ export function keyOf(tree: Tree, parentKind: string | undefined, text: string):
       return { key: `import ${flat()}` }
     case 'import_declaration':
       // Go wraps its list in one import declaration, Java has one for each name.
-      return tree.children.some((c) => c.kind === 'import_spec_list') ? { key: 'imports' } : { key: `import ${flat()}` }
+      return tree.children.some((c) => c.kind === 'import_spec_list')
+        ? { key: 'imports' }
+        : { key: `import ${flat()}` }
     case 'import_from_statement':
       return called('from', fromModule(tree, text))
     case 'dotted_name':
@@ -64,7 +77,8 @@ export function keyOf(tree: Tree, parentKind: string | undefined, text: string):
     }
     case 'method_declaration': {
       // Go: the receiver's type; Java: the parameters' types, for methods may share a name.
-      const receiver = tree.children[1]?.kind === 'parameter_list' ? `${typesOf(tree.children[1], text)}.` : ''
+      const receiver =
+        tree.children[1]?.kind === 'parameter_list' ? `${typesOf(tree.children[1], text)}.` : ''
       const parameters = tree.children.find((c) => c.kind === 'formal_parameters')
       return called('method', `${receiver}${name() ?? ''}${parameters ? typesOf(parameters, text) : ''}`)
     }
@@ -76,7 +90,11 @@ export function keyOf(tree: Tree, parentKind: string | undefined, text: string):
     case 'method_signature':
     case 'method_elem':
     case 'method_spec': {
-      const accessor = tree.children.some((c) => c.kind === 'get') ? 'get ' : tree.children.some((c) => c.kind === 'set') ? 'set ' : ''
+      const accessor = tree.children.some((c) => c.kind === 'get')
+        ? 'get '
+        : tree.children.some((c) => c.kind === 'set')
+          ? 'set '
+          : ''
       const isStatic = tree.children.some((c) => c.kind === 'static') ? 'static ' : ''
       return called('method', `${isStatic}${accessor}${name() ?? ''}`)
     }
@@ -108,7 +126,9 @@ export function keyOf(tree: Tree, parentKind: string | undefined, text: string):
     case 'type_identifier':
     case 'generic_type':
     case 'scoped_type_identifier':
-      return parentKind === 'type_list' || parentKind === 'throws' ? { key: `type ${flat()}`, free: true } : {}
+      return parentKind === 'type_list' || parentKind === 'throws'
+        ? { key: `type ${flat()}`, free: true }
+        : {}
     default:
       return parentKind === 'modifiers' ? { key: MODIFIER_GROUPS[flat()] ?? flat(), free: true } : {}
   }

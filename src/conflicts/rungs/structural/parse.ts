@@ -76,7 +76,8 @@ function convert(root: Node, text: string, grammar: LanguageGrammar, interner: I
       const end = cursor.endIndex
       const kind = cursor.nodeType
       // A string is one token: its spaces are not white space.
-      const opaque = /string|template|comment|regex|heredoc|char/.test(kind) && !/template_substitution/.test(kind)
+      const opaque =
+        /string|template|comment|regex|heredoc|char/.test(kind) && !/template_substitution/.test(kind)
       if (!opaque && cursor.gotoFirstChild()) {
         stack.push({ kind, start, end, children: [] })
         if (stack.length > MAX_DEPTH) return undefined
@@ -99,26 +100,51 @@ function convert(root: Node, text: string, grammar: LanguageGrammar, interner: I
   }
 }
 
-function close(open: Open, parentKind: string | undefined, text: string, grammar: LanguageGrammar, interner: Interner): Tree {
+function close(
+  open: Open,
+  parentKind: string | undefined,
+  text: string,
+  grammar: LanguageGrammar,
+  interner: Interner,
+): Tree {
   const { kind } = open
-  const children = open.kind in grammar.lists ? gathered(open.children, text, grammar, interner) : open.children
-  const bare = branch(interner, kind, children, { start: children[0]?.start ?? open.start, end: children.at(-1)?.end ?? open.end })
+  const children =
+    open.kind in grammar.lists ? gathered(open.children, text, grammar, interner) : open.children
+  const bare = branch(interner, kind, children, {
+    start: children[0]?.start ?? open.start,
+    end: children.at(-1)?.end ?? open.end,
+  })
   const named = keyOf(bare, parentKind, text)
   return { ...bare, key: named.key, free: named.free ?? (grammar.free.has(kind) && named.key !== undefined) }
 }
 
 /** Puts comments to what they speak of and terminators to what they end. */
-function gathered(children: readonly Tree[], text: string, grammar: LanguageGrammar, interner: Interner): Tree[] {
+function gathered(
+  children: readonly Tree[],
+  text: string,
+  grammar: LanguageGrammar,
+  interner: Interner,
+): Tree[] {
   const out: Tree[] = []
   let comments: Tree[] = []
   const isComment = (tree: Tree): boolean => grammar.comments.has(tree.kind)
   const gapBefore = (previous: Tree, tree: Tree): string => text.slice(previous.end, tree.start)
   for (const child of children) {
     const previous = out.at(-1)
-    if (comments.length === 0 && previous && grammar.terminators.has(child.kind) && /\w/.test(previous.kind)) {
+    if (
+      comments.length === 0 &&
+      previous &&
+      grammar.terminators.has(child.kind) &&
+      /\w/.test(previous.kind)
+    ) {
       out[out.length - 1] = group(interner, [...partsOf(previous), child], previous)
     } else if (isComment(child)) {
-      const trailing = comments.length === 0 && previous && /\w/.test(previous.kind) && !isComment(previous) && !gapBefore(previous, child).includes('\n')
+      const trailing =
+        comments.length === 0 &&
+        previous &&
+        /\w/.test(previous.kind) &&
+        !isComment(previous) &&
+        !gapBefore(previous, child).includes('\n')
       if (trailing) out[out.length - 1] = group(interner, [...partsOf(previous), child], previous)
       else {
         const last = comments.at(-1)
@@ -127,7 +153,8 @@ function gathered(children: readonly Tree[], text: string, grammar: LanguageGram
       }
     } else {
       const last = comments.at(-1)
-      if (last && child.free && !/\n\s*\n/.test(gapBefore(last, child))) out.push(group(interner, [...comments, child], child))
+      if (last && child.free && !/\n\s*\n/.test(gapBefore(last, child)))
+        out.push(group(interner, [...comments, child], child))
       else out.push(...comments, child)
       comments = []
     }

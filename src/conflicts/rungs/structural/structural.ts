@@ -2,7 +2,7 @@
 import type { RungAnswer } from '../../ladder.ts'
 import type { Language } from '../../languages.ts'
 import type { MergeText } from '../../text/encoding.ts'
-import { clashesOf, type Piece } from '../../text/pieces.ts'
+import { clashesOf, settledText, type Piece } from '../../text/pieces.ts'
 import type { Three } from '../../text/diff3.ts'
 import { mergeTrees } from '../../tree/merge.ts'
 import { createInterner } from '../../tree/tree.ts'
@@ -18,11 +18,16 @@ export async function mergeStructure(text: MergeText, language: Language): Promi
     return { kind: 'stopped', reason: 'too large for syntax trees' }
   const parser = await openParser(language)
   const interner = createInterner()
-  const trees: { base?: ReturnType<typeof parse>; ours?: ReturnType<typeof parse>; theirs?: ReturnType<typeof parse> } = {}
+  const trees: {
+    base?: ReturnType<typeof parse>
+    ours?: ReturnType<typeof parse>
+    theirs?: ReturnType<typeof parse>
+  } = {}
   for (const side of ['base', 'ours', 'theirs'] as const) {
     const parsed = parse(parser, language, text[side], interner)
     if (parsed.kind === 'errors') return { kind: 'stopped', reason: `${side} has syntax errors` }
-    if (parsed.kind === 'too-deep') return { kind: 'stopped', reason: `${side} is nested too deep or takes too long to parse` }
+    if (parsed.kind === 'too-deep')
+      return { kind: 'stopped', reason: `${side} is nested too deep or takes too long to parse` }
     trees[side] = parsed
   }
   const { base, ours, theirs } = trees
@@ -41,7 +46,7 @@ export async function mergeStructure(text: MergeText, language: Language): Promi
   )
   const how = ['syntax tree', ...notes].join('; ')
   if (clashesOf(pieces).length === 0) {
-    const merged = pieces.join('')
+    const merged = settledText(pieces) ?? ''
     if (parse(parser, language, merged, interner).kind !== 'tree')
       return { kind: 'stopped', reason: 'the merged text has syntax errors' }
   }
