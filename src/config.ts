@@ -83,6 +83,12 @@ export const KEYS = {
     example: 'sk-ant-…',
     secret: true,
   },
+  FLOWFORGE_PRICES: {
+    parse: path.optional(),
+    sentence:
+      'A JSON file with prices of your own, in the form of src/costs/prices.json: models in it replace those of the built-in list.',
+    example: '/etc/flowforge/prices.json',
+  },
   FLOWFORGE_URL: {
     parse: httpUrl.optional(),
     sentence: 'Where the command line finds the API. Default: the one on this machine.',
@@ -226,6 +232,8 @@ export function environmentForRole(
 }
 
 /** This process's environment with additions, to be read by readConfig. */
-export function environmentWith(additions: Readonly<Record<string, string>>): Record<string, string | undefined> {
+export function environmentWith(
+  additions: Readonly<Record<string, string>>,
+): Record<string, string | undefined> {
   return { ...process.env, ...additions }
 }

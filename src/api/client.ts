@@ -3,6 +3,8 @@ import type { z } from 'zod'
 import type { Execution, Job, JobEvent, JobRequestInput } from '#jobs'
 import type { jobList, submission } from './contract.ts'
 import type { Problem } from './problems.ts'
+import type { BudgetAnswer, BudgetInput } from './routes/budgets.ts'
+import type { UsageAnswer, UsageQuery } from './routes/usage.ts'
 import type { RepositoryAnswer, RepositoryInput, RepositoryPatch } from './routes/repositories.ts'
 import { readServerSentEvents } from './server-sent-events.ts'
 
@@ -151,6 +153,12 @@ export function createClient(options: { readonly url: string; readonly apiKey?: 
     readRepository: (name: string) => json<RepositoryAnswer>(repository(name)),
     changeRepository: (name: string, patch: RepositoryPatch) =>
       json<RepositoryAnswer>(repository(name), { method: 'PATCH', body: patch }),
+    listBudgets: async () => (await json<{ budgets: readonly BudgetAnswer[] }>('/api/v1/budgets')).budgets,
+    setBudget: (input: BudgetInput) => json<BudgetAnswer>('/api/v1/budgets', { method: 'PUT', body: input }),
+    async removeBudget(id: string): Promise<void> {
+      await call(`/api/v1/budgets/${encodeURIComponent(id)}`, { method: 'DELETE' })
+    },
+    readUsage: (query: UsageQuery) => json<UsageAnswer>('/api/v1/usage', { query }),
     async isReady(): Promise<boolean> {
       await call('/readyz')
       return true

@@ -12,6 +12,8 @@ export {
 } from './client.ts'
 export { EVENT_KINDS, narrate } from './narrate.ts'
 export type { Problem } from './problems.ts'
+export type { BudgetAnswer, BudgetInput } from './routes/budgets.ts'
+export type { UsageAnswer, UsageQuery } from './routes/usage.ts'
 export type { RepositoryAnswer, RepositoryInput, RepositoryPatch } from './routes/repositories.ts'
 export type { Api, ApiTools } from './tools.ts'
 export type { Execution, Job, JobEvent, JobRequestInput } from '#jobs'

@@ -17,11 +17,14 @@ import { createLive } from './live.ts'
 import { measure } from './metrics.ts'
 import { describeRoutes } from './openapi.ts'
 import { answerProblems, BODY_LIMIT_BYTES } from './problems.ts'
+import { budgetRoutes } from './routes/budgets.ts'
 import { healthRoutes } from './routes/health.ts'
 import { jobCommandRoutes } from './routes/job-commands.ts'
 import { jobHistoryRoutes } from './routes/job-history.ts'
 import { jobRoutes } from './routes/jobs.ts'
+import { priceRoutes } from './routes/prices.ts'
 import { repositoryRoutes } from './routes/repositories.ts'
+import { usageRoutes } from './routes/usage.ts'
 import type { Api, ApiTools } from './tools.ts'
 
 export type App = FastifyInstance<
@@ -89,6 +92,9 @@ export async function buildApp(tools: ApiTools): Promise<App> {
       jobCommandRoutes(v1, tools)
       jobHistoryRoutes(v1, { ...tools, live, closing: closing.signal })
       repositoryRoutes(v1, tools)
+      budgetRoutes(v1, tools)
+      usageRoutes(v1, tools)
+      priceRoutes(v1, tools)
     },
     { prefix: '/api/v1' },
   )

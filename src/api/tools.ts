@@ -16,7 +16,8 @@ export type ApiTools = {
   readonly jobs: Jobs
   /** Seals the credentials of repositories. */
   readonly vault: Vault
-  readonly config: Pick<Config, 'FLOWFORGE_HOME' | 'FLOWFORGE_HOST_NAMES' | 'FLOWFORGE_ALLOWED_NETWORKS'>
+  readonly config: Pick<Config, 'FLOWFORGE_HOME' | 'FLOWFORGE_HOST_NAMES' | 'FLOWFORGE_ALLOWED_NETWORKS'> &
+    Partial<Pick<Config, 'FLOWFORGE_PRICES'>>
   readonly log: Log
 }
 

@@ -3,16 +3,19 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { addApprove, addReject, addReview } from './commands/review.ts'
+import { addBudget } from './commands/budget.ts'
 import { addCancel, addRetry, addTell } from './commands/steer.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addConflicts } from './commands/conflicts.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDoctor } from './commands/doctor.ts'
+import { addGateway } from './commands/gateway.ts'
 import { addJobs } from './commands/jobs.ts'
 import { addLog } from './commands/log.ts'
 import { addDiff, addShow } from './commands/show.ts'
 import { addRepositories } from './commands/repositories.ts'
 import { addSubmit } from './commands/submit.ts'
+import { addUsage } from './commands/usage.ts'
 import { addUp } from './commands/up.ts'
 import { addWatch } from './commands/watch.ts'
 import { examples } from './examples.ts'
@@ -40,7 +43,7 @@ export function createProgram(): Command {
     )
 
   program.commandsGroup('Start:')
-  for (const add of [addUp, addDemo, addDoctor]) add(program)
+  for (const add of [addUp, addDemo, addGateway, addDoctor]) add(program)
   program.commandsGroup('Jobs:')
   for (const add of [addSubmit, addJobs, addShow, addWatch, addLog, addDiff, addTell, addCancel, addRetry])
     add(program)
@@ -48,6 +51,8 @@ export function createProgram(): Command {
   for (const add of [addReview, addApprove, addReject]) add(program)
   program.commandsGroup('Conflicts:')
   addConflicts(program)
+  program.commandsGroup('Costs:')
+  for (const add of [addUsage, addBudget]) add(program)
   program.commandsGroup('More:')
   for (const add of [addRepositories, addCompletion]) add(program)
   program.helpCommand('help [command]', 'print help for a command')

@@ -1,5 +1,5 @@
 /** The most a call can cost: what a hard budget rests on. */
-import { dearestPrice, findPrice, MODIFIERS, type Rates } from './prices.ts'
+import { dearestPrice, findPrice, MODIFIERS, PRICES, type Price, type Rates } from './prices.ts'
 
 /** What a request says of its size. */
 export type CallSize = {
@@ -23,8 +23,10 @@ export type CallBound = {
   readonly nanoPerOutputToken: number
 }
 
-export function boundOf(size: CallSize, at: Date): CallBound {
-  const rates = size.models.flatMap((model) => ratesFor(model, size, at))
+export function boundOf(size: CallSize, at: Date, prices: readonly Price[] = PRICES): CallBound {
+  const rates = size.models.flatMap((model) =>
+    ratesFor(findPrice(model, at, prices) ?? dearestPrice(prices), size),
+  )
   const percent = size.isGlobal ? 100 : Math.max(100, MODIFIERS.inferenceGeoUsPercent)
   const dearest = (of: (rate: Rates) => number): number =>
     Math.ceil((Math.max(...rates.map(of)) * percent) / 100)
@@ -40,8 +42,7 @@ export function boundOf(size: CallSize, at: Date): CallBound {
 }
 
 /** Of a model with bands all that this prompt can reach; fast rates beside the plain ones, as both may be charged. */
-function ratesFor(model: string, size: CallSize, at: Date): readonly Rates[] {
-  const price = findPrice(model, at) ?? dearestPrice()
+function ratesFor(price: Price, size: CallSize): readonly Rates[] {
   const bands = price.bands.filter(({ promptTokensOver }) => size.inputTokens > promptTokensOver)
   return [price, ...bands, ...(size.isFast && price.fast !== undefined ? [price.fast] : [])]
 }

@@ -16,5 +16,6 @@ export {
 } from './budget.ts'
 export { hasRoom, listBudgets, removeBudget, setBudget, type Budget, type BudgetRequest } from './budgets.ts'
 export { fromUsd, toUsd } from './money.ts'
+export { readPrices, type Price, type Rates } from './prices.ts'
 export { REPORT_KEYS, usageReport, type ReportKey, type UsageReport, type UsageSums } from './report.ts'
 export { type Ask, type Reply } from './reservations.ts'

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { priceUsage } from './price-usage.ts'
-import { findPrice, PRICES } from './prices.ts'
-import { readUsage } from './usage.ts'
+import { findPrice, PRICES, readPrices } from './prices.ts'
+import { NO_USAGE, readUsage } from './usage.ts'
 
 const now = new Date('2026-11-24T00:00:00Z')
 const million = 1_000_000
@@ -105,4 +108,33 @@ test('no model has two prices at a time, and no price is missing today', () => {
       assert.equal(valid.length, 1, `${model} on ${day}`)
     }
   assert.equal(findPrice('claude-sonnet-5-5', now)?.cacheRead, 100)
+})
+
+test("the operator's own prices replace and extend the built-in list", () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ff-prices-'))
+  const file = join(folder, 'prices.json')
+  try {
+    const own = { input: 1, output: 2, cacheWrite5m: 1, cacheWrite1h: 1, cacheRead: 0.5 }
+    writeFileSync(
+      file,
+      JSON.stringify({
+        models: [
+          { model: 'claude-opus-5-5', ...own },
+          { model: 'house-model', ...own },
+        ],
+      }),
+    )
+    const prices = readPrices({ FLOWFORGE_PRICES: file })
+    const usage = { ...NO_USAGE, inputTokens: 1000 }
+    assert.equal(priceUsage('claude-opus-5-5', usage, new Date(), prices).nanoDollars, 1_000_000)
+    assert.deepEqual(priceUsage('house-model', usage, new Date(), prices), {
+      nanoDollars: 1_000_000,
+      priceKnown: true,
+    })
+    assert.equal(priceUsage('claude-sonnet-5-5', usage, new Date(), prices).priceKnown, true)
+    writeFileSync(file, JSON.stringify({ models: [{ model: 'x', input: -1 }] }))
+    assert.throws(() => readPrices({ FLOWFORGE_PRICES: file }), { code: 'config_invalid' })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })

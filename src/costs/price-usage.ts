@@ -1,4 +1,4 @@
-import { dearestPrice, findPrice, MODIFIERS, type Price, type Rates } from './prices.ts'
+import { dearestPrice, findPrice, MODIFIERS, PRICES, type Price, type Rates } from './prices.ts'
 import type { Tokens, Usage } from './usage.ts'
 
 export type Cost = {
@@ -9,12 +9,12 @@ export type Cost = {
 }
 
 /** What a call costs by the list: every kind of token, the model's bands, fast mode, batch, region, web searches. */
-export function priceUsage(model: string, usage: Usage, at: Date): Cost {
+export function priceUsage(model: string, usage: Usage, at: Date, prices: readonly Price[] = PRICES): Cost {
   let priceKnown = true
   const rated = (name: string, tokens: Tokens): number => {
-    const price = findPrice(name, at)
+    const price = findPrice(name, at, prices)
     if (price === undefined) priceKnown = false
-    return tokenCost(ratesFor(price ?? dearestPrice(), tokens, usage.isFast), tokens)
+    return tokenCost(ratesFor(price ?? dearestPrice(prices), tokens, usage.isFast), tokens)
   }
   let tokens = rated(model, usage)
   for (const call of usage.inner) tokens += rated(call.model ?? model, call)

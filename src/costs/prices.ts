@@ -2,7 +2,10 @@
  * List prices by model and date, read from prices.json (USD per million tokens) into nano-dollars per token:
  * one dollar a million tokens is 1000 nano-dollars a token, so every price is a whole number.
  */
+import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import type { Config } from '#config'
+import { refuse } from '#lib/errors.ts'
 import table from './prices.json' with { type: 'json' }
 
 export type Rates = {
@@ -60,12 +63,45 @@ const tableSchema = z.object({
 })
 const parsed = tableSchema.parse(table)
 
-export const PRICES: readonly Price[] = parsed.models.map(({ fast, from, until, ...price }) => ({
-  ...price,
-  ...(from === undefined ? {} : { from }),
-  ...(until === undefined ? {} : { until }),
-  ...(fast === undefined ? {} : { fast: fastRates(price, fast) }),
-}))
+type Table = z.output<typeof tableSchema>
+
+function toPrices(models: Table['models']): readonly Price[] {
+  return models.map(({ fast, from, until, ...price }) => ({
+    ...price,
+    ...(from === undefined ? {} : { from }),
+    ...(until === undefined ? {} : { until }),
+    ...(fast === undefined ? {} : { fast: fastRates(price, fast) }),
+  }))
+}
+
+/** The built-in list. */
+export const PRICES: readonly Price[] = toPrices(parsed.models)
+
+/** The built-in list with the operator's own in the place of what it has for the same models. */
+export function readPrices({ FLOWFORGE_PRICES: file }: Pick<Config, 'FLOWFORGE_PRICES'>): readonly Price[] {
+  if (file === undefined) return PRICES
+  try {
+    const own = toPrices(
+      z.object({ models: tableSchema.shape.models }).parse(JSON.parse(readFileSync(file, 'utf8'))).models,
+    )
+    const named = new Set(own.map(({ model }) => model))
+    return [...own, ...PRICES.filter(({ model }) => !named.has(model))]
+  } catch (error) {
+    throw refuse(
+      'config_invalid',
+      {
+        key: 'FLOWFORGE_PRICES',
+        value: file,
+        problem:
+          error instanceof z.ZodError
+            ? `${z.prettifyError(error).replaceAll('\n', ' ')}.`
+            : `${String(error)}.`,
+        example: 'FLOWFORGE_PRICES=/etc/flowforge/prices.json',
+      },
+      error,
+    )
+  }
+}
 
 /** Whole hundredths, so that they multiply exactly. */
 export const MODIFIERS = {
@@ -88,10 +124,17 @@ export function findPrice(model: string, at: Date, prices: readonly Price[] = PR
 
 /** What an unknown model is taken for: in each kind of token the dearest that is known, never free. */
 export function dearestPrice(prices: readonly Price[] = PRICES): Price {
+  const known = dearestOf.get(prices)
+  if (known) return known
   const plain = dearest(prices.flatMap((price) => [price, ...price.bands]))
   const fast = dearest(prices.flatMap((price) => price.fast ?? price))
-  return { model: 'unknown', ...plain, fast, bands: [] }
+  const price = { model: 'unknown', ...plain, fast, bands: [] }
+  dearestOf.set(prices, price)
+  return price
 }
+
+/** Asked for each call; a list never changes. */
+const dearestOf = new WeakMap<readonly Price[], Price>()
 
 function dearest(all: readonly Rates[]): Rates {
   const most = (kind: keyof Rates): number => Math.max(...all.map((one) => one[kind]))

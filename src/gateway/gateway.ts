@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Config } from '#config'
-import { createAccounts } from '#costs'
+import { createAccounts, readPrices } from '#costs'
 import type { Databases, Listener } from '#db'
 import { systemClock, type Clock } from '#lib/clock.ts'
 import { refuse } from '#lib/errors.ts'
@@ -16,7 +16,8 @@ export type GatewayOptions = {
   readonly config: Pick<
     Config,
     'FLOWFORGE_HOST' | 'FLOWFORGE_GATEWAY_PORT' | 'FLOWFORGE_UPSTREAM_URL' | 'ANTHROPIC_API_KEY'
-  >
+  > &
+    Partial<Pick<Config, 'FLOWFORGE_PRICES'>>
   readonly databases: Databases
   readonly listener: Pick<Listener, 'listen'>
   readonly authenticator: Authenticator
@@ -42,6 +43,7 @@ const DRAIN_MS = 5_000
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, log, slowHeadersMs = 15_000 } = options
   const upstream = createUpstream(config)
+  const prices = readPrices({ FLOWFORGE_PRICES: config.FLOWFORGE_PRICES })
   const clock = options.clock ?? systemClock
   const accounts = await createAccounts({
     ...{ databases: options.databases, listener: options.listener, log, clock },
@@ -49,7 +51,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
   })
   const tools: Tools = {
-    ...{ authenticator: options.authenticator, upstream, accounts, clock, log },
+    ...{ authenticator: options.authenticator, upstream, accounts, prices, clock, log },
     bodies: { bytes: 0 },
   }
   const server = createServer(

@@ -1,5 +1,5 @@
 /** Money before a call: which budgets stand above it, what it can cost at most, and whether they have that. */
-import { boundOf, type Accounts, type Owner, type Standing } from '#costs'
+import { boundOf, type Accounts, type Owner, type Price, type Standing } from '#costs'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#telemetry'
 import type { Principal } from '#tenants'
@@ -8,6 +8,13 @@ import { editTopNumber } from './edit-number.ts'
 import { apiError, type ApiError } from './errors.ts'
 import type { Call } from './policy.ts'
 import { sizeOf } from './size.ts'
+
+type Tools = {
+  readonly accounts: Accounts
+  readonly prices: readonly Price[]
+  readonly clock: Clock
+  readonly log: Log
+}
 
 export type Spender = {
   readonly id: string
@@ -51,10 +58,7 @@ export function ownerOf(principal: Principal): Owner {
 }
 
 /** Answers at once, without the database, for a call that no hard budget stands above. */
-export async function makeRoom(
-  { accounts, clock, log }: { readonly accounts: Accounts; readonly clock: Clock; readonly log: Log },
-  spender: Spender,
-): Promise<Room> {
+export async function makeRoom({ accounts, prices, clock, log }: Tools, spender: Spender): Promise<Room> {
   const { owner, body } = spender
   let standings: readonly Standing[]
   try {
@@ -74,7 +78,7 @@ export async function makeRoom(
         `Under a hard budget a call must have a limit to its cost, and this one has none: ${sized.why}.`,
       ),
     )
-  const { fixedNano, nanoPerOutputToken } = boundOf(sized.size, spender.occurredAt)
+  const { fixedNano, nanoPerOutputToken } = boundOf(sized.size, spender.occurredAt, prices)
   const costOf = (tokens: number): number => fixedNano + tokens * nanoPerOutputToken
   const reply = await accounts.reservations.reserve({
     ...{ id: spender.id, occurredAt: spender.occurredAt, owner, standings },

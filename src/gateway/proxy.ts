@@ -3,7 +3,7 @@
  * Bodies and streams pass byte by byte; only headers that carry credentials or belong to a connection are changed.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { NO_USAGE, priceUsage, type Accounts, type ModelCall } from '#costs'
+import { NO_USAGE, priceUsage, type Accounts, type ModelCall, type Price } from '#costs'
 import { sleep, type Clock } from '#lib/clock.ts'
 import { endToEndHeaders } from '#lib/http-headers.ts'
 import { newId, type Id } from '#lib/ids.ts'
@@ -21,6 +21,7 @@ export type Tools = {
   readonly authenticator: Authenticator
   readonly upstream: Upstream
   readonly accounts: Accounts
+  readonly prices: readonly Price[]
   readonly bodies: Bodies
   readonly clock: Clock
   readonly log: Log
@@ -246,7 +247,7 @@ async function record(tools: Tools, asked: Asked, facts: Facts, passed: Passed):
     occurredAt: new Date(asked.startedAt),
     model: model.slice(0, 200),
     usage,
-    ...priceUsage(model, usage, new Date(asked.startedAt)),
+    ...priceUsage(model, usage, new Date(asked.startedAt), tools.prices),
     latencyMs: Math.round(now - asked.startedAt),
     status: passed.status,
     aborted: passed.aborted,

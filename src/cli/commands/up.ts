@@ -43,7 +43,7 @@ export function addUp(program: Command): void {
     .action(runUp)
 }
 
-async function runUp(typed: UpTyped): Promise<void> {
+export async function runUp(typed: UpTyped): Promise<void> {
   const asked = ROLES.filter((role) => typed[role])
   const stop = stopSignal()
   const { up } = await import('#up')
