@@ -1,54 +1,73 @@
 /** One `up` for each FLOWFORGE_HOME: a file that names the process, taken over when that process is gone. */
-import { readFileSync } from 'node:fs'
-import { link, readFile, rm, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { sleep } from '#lib/clock.ts'
 import { refuse } from '#lib/errors.ts'
+import { isSameProcess, processMark } from './process-mark.ts'
+
+/** Longer than another start needs from reading an old file to removing it. */
+const SETTLE_MS = 100
 
 export async function takeHome(home: string): Promise<AsyncDisposable> {
   const file = join(home, 'up.pid')
-  const mine = `${process.pid} ${startTimeOf(process.pid)}`
+  const mine = processMark(process.pid)
   const making = `${file}.${process.pid}`
-  await writeFile(making, mine)
-  try {
-    for (;;) {
-      try {
+  await asRefusal(home, async () => {
+    await mkdir(home, { recursive: true, mode: 0o755 })
+    await writeFile(making, mine)
+    try {
+      for (let tookOver = false; ; tookOver = true) {
+        await retire(file, home)
         // A link is made whole or not at all: nobody reads a half-written file.
-        await link(making, file)
-        break
-      } catch (error) {
-        if (!isExists(error)) throw refuse('home_unusable', { home, problem: String(error) }, error)
-        const holder = await readFile(file, 'utf8').catch(() => '')
-        const pid = Number(holder.split(' ')[0])
-        if (pid > 0 && holder === `${pid} ${startTimeOf(pid)}` && pid !== process.pid)
-          throw refuse('home_in_use', { home, pid: String(pid) })
-        await rm(file, { force: true })
+        if (!(await isLinked(making, file))) continue
+        // Another start may have read the old file too, and now removes ours: who is left in the end has the home.
+        if (tookOver) await sleep(SETTLE_MS)
+        if ((await readFile(file, 'utf8').catch(() => '')) === mine) return
       }
+    } finally {
+      await rm(making, { force: true })
     }
-  } finally {
-    await rm(making, { force: true })
-  }
+  })
   return { [Symbol.asyncDispose]: () => rm(file, { force: true }) }
 }
 
-function isExists(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EEXIST'
+/** Removes the file of an `up` that is gone. */
+async function retire(file: string, home: string): Promise<void> {
+  const holder = await readFile(file, 'utf8').catch(() => undefined)
+  if (holder === undefined) return
+  const pid = Number(holder.split(' ')[0])
+  if (isSameProcess(holder) && pid !== process.pid) throw refuse('home_in_use', { home, pid: String(pid) })
+  await rm(file, { force: true })
 }
 
-/** When the process began, in clock ticks since boot: a pid that was given to another program differs in it. */
-function startTimeOf(pid: number): string {
+async function isLinked(making: string, file: string): Promise<boolean> {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
-  } catch {
-    return isAlive(pid) ? 'alive' : 'gone'
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
+    await link(making, file)
     return true
-  } catch {
-    return false
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    throw error
   }
+}
+
+/** A folder that is full, read-only or not ours is for the operator to mend. */
+async function asRefusal(home: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    const problem = PROBLEMS[code]
+    if (problem === undefined) throw error
+    throw refuse('home_unusable', { home, problem }, error)
+  }
+}
+
+const PROBLEMS: Readonly<Record<string, string>> = {
+  EACCES: 'it may not be written by this user. Set FLOWFORGE_HOME to a folder of yours.',
+  EPERM: 'it may not be written by this user. Set FLOWFORGE_HOME to a folder of yours.',
+  EROFS: 'it lies on a disk that is read-only. Set FLOWFORGE_HOME to a folder that can be written.',
+  ENOSPC: 'no space is left on its disk. Free some, or set FLOWFORGE_HOME to a larger disk.',
+  EDQUOT: 'the quota of its disk is used up. Free some space, or set FLOWFORGE_HOME to a larger disk.',
+  ENOTDIR: 'a part of its path is a file. Set FLOWFORGE_HOME to a folder.',
+  EEXIST: 'it is a file. Set FLOWFORGE_HOME to a folder.',
 }

@@ -7,6 +7,7 @@ import { sleep } from '#lib/clock.ts'
 import { Refusal, REFUSALS, type RefusalCode } from '#lib/errors.ts'
 import type { Log } from '#telemetry'
 import type { RoleStart } from '../app.ts'
+import { noteRole } from './left-roles.ts'
 import type { RoleNews } from './role.ts'
 import type { UpNews } from './up.ts'
 
@@ -60,6 +61,7 @@ export function superviseRole(options: {
       detached: true,
     })
     child = one
+    if (one.pid !== undefined) noteRole(options.config.FLOWFORGE_HOME, start.role, one.pid)
     if (options.logDirectory !== undefined) one.stderr?.pipe(openLogFile(options.logDirectory, start.role))
     one.on('message', (news: RoleNews) => {
       if (news.event === 'failed') {

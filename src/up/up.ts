@@ -7,7 +7,6 @@
  *       └─ worker
  */
 import { EventEmitter, once } from 'node:events'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { environmentWith, readConfig, type Config } from '#config'
 import { openDatabases, setUpDatabase, startEmbeddedPostgres, type RoleUrls } from '#db'
@@ -19,6 +18,7 @@ import { ensureFirstOrganization } from '#tenants'
 import { createLog, type Log } from '#telemetry'
 import { ROLES, type RoleName } from '../app.ts'
 import { takeHome } from './home-lock.ts'
+import { endLeftRoles } from './left-roles.ts'
 import { superviseRole, type SupervisedRole } from './supervise.ts'
 import { readCredentials, writeCredentials } from './credentials.ts'
 
@@ -55,10 +55,10 @@ export async function up(options: UpOptions = {}): Promise<Running> {
   const home = config.FLOWFORGE_HOME
   const stack = new AsyncDisposableStack()
   try {
-    await mkdir(home, { recursive: true, mode: 0o755 })
     stack.use(await takeHome(home))
     const logDirectory = options.logTo === 'stderr' ? undefined : join(home, 'logs')
     const log = createLog(config, 'up', logDirectory && join(logDirectory, 'up.log'))
+    await endLeftRoles(home, log)
     const masterKey = await openMasterKey(config)
     const failures = new EventEmitter()
     const urls = await startDatabase(config, masterKey, stack, log, failures, options)
