@@ -30,7 +30,6 @@ const trivial: Rung = {
     const notes = new Set<string>()
     const pieces = mergeLines(text, {
       indentationMatters: indentationMatters(text.path),
-      byTokens: languageOf(text.path) !== undefined,
       notes,
     })
     return { kind: 'merged', pieces, how: ['lines', ...notes].join('; ') }

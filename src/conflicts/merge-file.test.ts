@@ -253,3 +253,14 @@ test('a file of 20,000 lines that is wholly rewritten ends within ten seconds', 
   await merge('a.py', [lines('a'), lines('b'), lines('c')])
   assert.ok(performance.now() - started < 10_000)
 })
+
+test('what both sides put at the very beginning of a file is not glued together', () =>
+  resolves(
+    'm.ts',
+    [
+      "import { z } from 'z'\n\nuse(z)\n",
+      "import { y } from 'y'\nimport { z } from 'z'\n\nuse(z)\n",
+      "import { x } from 'x'\nimport { z } from 'z'\n\nuse(z)\n",
+    ],
+    "import { y } from 'y'\nimport { x } from 'x'\nimport { z } from 'z'\n\nuse(z)\n",
+  ))

@@ -57,13 +57,20 @@ function gapBetween(previous: Places, unit: Unit, source: Three<string>): string
     const here = unit.places[side]
     const before = previous[side]
     if (!here) continue
-    leading[side] = leadingSpace(source[side], here.start)
+    leading[side] = ownSpace(source[side], here)
     if (before && before.end <= here.start) {
       const between = source[side].slice(before.end, here.start)
       if (between.trim() === '') touching[side] = between
     }
   }
   return mergeGap(touching) ?? (unit.text !== undefined ? '' : (mergeGap(leading) ?? ''))
+}
+
+/** What the stretch has before it; at the very beginning of the file, what it has behind it. */
+function ownSpace(text: string, here: { readonly start: number; readonly end: number }): string {
+  const before = leadingSpace(text, here.start)
+  if (before.length < here.start) return before
+  return /^\s+/.exec(text.slice(here.end))?.[0] ?? '\n'
 }
 
 function leadingSpace(text: string, at: number): string {
