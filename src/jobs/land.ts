@@ -50,7 +50,7 @@ export async function landJob(work: Work): Promise<End> {
     await reach('land:pushed')
     switch (pushed.kind) {
       case 'landed':
-        await settleLanding(work, landing, 'landed')
+        // That it landed is written with the end of the job, in one transaction (settle.ts).
         return { kind: 'landed', commit: landing.commit, branch: landing.targetBranch }
       case 'absent':
         await settleLanding(work, landing, 'absent')

@@ -98,7 +98,7 @@ export async function writeLanding(
 export async function settleLanding(
   { tools, claim }: Work,
   landing: Landing,
-  state: 'landed' | 'absent' | 'refused',
+  state: 'absent' | 'refused',
 ): Promise<void> {
   await asSystem(tools.databases, async (trx) => {
     const ours = await trx

@@ -47,7 +47,12 @@ export async function bringHome(
           : `The result is larger than ${BUNDLE_LIMIT_BYTES / 1024 ** 2} MiB.`,
     })
   }
-  const collected = await mirror.collect({ file, base, keepAs: `jobs/${claim.key.id}` }, work.signal)
+  // Kept while it is verified: both read the same file, and what is not taken is deleted again.
+  const [collected, resultBlob] = await Promise.all([
+    mirror.collect({ file, base, keepAs: `jobs/${claim.key.id}` }, work.signal),
+    tools.blobs.putFile(file),
+  ])
+  if (collected.kind !== 'collected') await tools.blobs.delete(resultBlob)
   switch (collected.kind) {
     case 'unchanged':
       return nothingChanged(work, summary)
@@ -57,7 +62,6 @@ export async function bringHome(
         message: `The result is not taken: ${collected.problem}`,
       })
     case 'collected': {
-      const resultBlob = await tools.blobs.putFile(file)
       events.write('run.collected', {
         commit: collected.commit,
         paths: collected.paths.slice(0, 200),

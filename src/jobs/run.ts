@@ -29,17 +29,18 @@ export async function runJob(work: Work): Promise<Settlement> {
     return { end: { kind: 'cancelled', message: 'Cancelled before it ran.' } }
   await reach('run:claimed')
 
-  const start = await findStart(work)
+  const [start, gate] = await Promise.all([
+    findStart(work),
+    claim.job.agent === 'claude' ? openModelGate(work) : undefined,
+  ])
   if (start.kind === 'ended') return { end: start.end }
-
-  const gate = claim.job.agent === 'claude' ? await openModelGate(work) : undefined
   const opened = await openWorkspace(work, {
     commit: start.commit,
     checkpoint: start.checkpoint,
     ...(gate ? { gate } : {}),
   })
   if (opened.kind === 'ended') return { end: opened.end }
-  await using workspace = opened.workspace
+  const workspace = work.atEnd.use(opened.workspace)
   await reach('run:workspace-ready')
 
   const timeLimit = AbortSignal.timeout(claim.job.time_limit_seconds * 1000)

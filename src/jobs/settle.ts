@@ -7,6 +7,7 @@ import { sql } from 'kysely'
 import { asSystem, isOutage, notify, type Databases, type Transaction } from '#db'
 import { sleep } from '#lib/clock.ts'
 import { expectNever } from '#lib/expect-never.ts'
+import type { JobId } from '#lib/ids.ts'
 import type { Log } from '#telemetry'
 import { endExecution, StaleClaim, type Claim } from './claim.ts'
 import { appendEvents, type NewEvent } from './events.ts'
@@ -112,8 +113,18 @@ async function settleOnce(
     message: move.message,
     ...(settlement.usage === undefined ? {} : { usage: settlement.usage }),
   })
+  if (end.kind === 'landed') await settleOpenLanding(trx, claim.key.id)
   if (!(await queue.complete(trx, claim.delivery))) throw new StaleClaim()
   await notify(trx, 'flowforge_admission', claim.key.id)
+}
+
+async function settleOpenLanding(trx: Transaction, jobId: JobId): Promise<void> {
+  await trx
+    .updateTable('landings')
+    .set({ state: 'landed', settled_at: sql<Date>`now()` })
+    .where('job_id', '=', jobId)
+    .where('state', '=', 'written')
+    .execute()
 }
 
 /** Somebody asked to cancel while this ended: a job that would wait or try again ends; what landed or failed has ended so. */

@@ -48,4 +48,6 @@ export type Work = {
   readonly messages: AsyncIterable<string>
   /** Aborted with a Stop as its reason. */
   readonly signal: AbortSignal
+  /** What ends only after the job is settled: taking a sandbox down is not to be waited for. */
+  readonly atEnd: AsyncDisposableStack
 }

@@ -66,6 +66,7 @@ export async function startWorker(
         log,
         onStale: onLeaseLost,
       })
+      await using atEnd = new AsyncDisposableStack()
       const { git, sensitivePaths } = await tools.repositoryOf(claim)
       const work: Work = {
         claim,
@@ -76,6 +77,7 @@ export async function startWorker(
         events,
         messages: inbox.messages,
         signal: stopper.signal,
+        atEnd,
       }
       void inbox.look()
       const settlement = await storyOf(work)

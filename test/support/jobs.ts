@@ -243,6 +243,7 @@ export async function startTestJobs(t: Ending): Promise<TestJobs> {
           onStale: () => undefined,
         }),
         messages: (async function* () {})(),
+        atEnd: new AsyncDisposableStack(),
         signal: new AbortController().signal,
       }
     },
