@@ -139,6 +139,8 @@ function followStatus(child: ChildProcess, status: Readable, stderr: Readable) {
       started.reject(new Error(`bubblewrap could not make the sandbox: ${said.trim()}`))
     })
   })
+  // Whoever starts a command awaits it, but may have failed before; an unheard rejection would end the worker.
+  started.promise.catch(() => undefined)
   return { started: started.promise, ended: ended.promise }
 }
 

@@ -1,6 +1,5 @@
 /** How a command gets the egress gate's relay beside it, and what tells its tools to use it. */
-import { existsSync, readlinkSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { existsSync, readFileSync, readlinkSync } from 'node:fs'
 import type { EgressPolicy, GuestCommand } from '../sandbox.ts'
 
 const PROXY = 'http://127.0.0.1:3128'
@@ -30,7 +29,8 @@ const SCRIPTS = {
   background: `if [ -x /usr/bin/perl ]; then (${LISTEN} &); else (setsid ${RELAY} >/dev/null 2>&1 &); fi; exec "$@"`,
 } as const
 
-const LOW_PORTS = fileURLToPath(new URL('./low-ports.pl', import.meta.url))
+/** Given to perl as text: it runs as the sandbox's user, who may not be able to enter the folder this program lies in. */
+const LOW_PORTS = readFileSync(new URL('./low-ports.pl', import.meta.url), 'utf8')
 
 /**
  * Programs before bubblewrap that make the network namespace, for commands with a relay: in it the relay may listen
@@ -40,7 +40,7 @@ const LOW_PORTS = fileURLToPath(new URL('./low-ports.pl', import.meta.url))
 export function findNetworkMaker(): readonly string[] | undefined {
   if (!['/usr/bin/perl', '/usr/bin/unshare'].every((path) => existsSync(path))) return undefined
   const hostNetwork = readlinkSync('/proc/self/ns/net')
-  return ['unshare', '--user', '--map-root-user', '--net', '--', 'perl', LOW_PORTS, hostNetwork]
+  return ['unshare', '--user', '--map-root-user', '--net', '--', 'perl', '-e', LOW_PORTS, '--', hostNetwork]
 }
 
 export function wantsNetwork(command: GuestCommand, policy: EgressPolicy): boolean {
