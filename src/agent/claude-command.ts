@@ -61,7 +61,7 @@ function argvFor(task: Task): readonly string[] {
     '--strict-mcp-config',
     ...['--settings', JSON.stringify(SETTINGS)],
     ...['--disallowedTools', DISALLOWED_TOOLS.join(',')],
-    ...['--append-system-prompt', HOUSE_RULES],
+    ...['--append-system-prompt', systemPrompt(task)],
     ...(task.maxTurns === undefined ? [] : ['--max-turns', String(task.maxTurns)]),
     // One word, so that a name that begins with a dash is a name.
     ...(task.model === undefined ? [] : [`--model=${task.model}`]),
@@ -83,6 +83,16 @@ const ROUTES: Readonly<Record<ModelRoute, Readonly<Record<string, string>>>> = {
   // Claude Code speaks to the socket itself, but only with an http address: with https it would do nothing but retry.
   socket: { ANTHROPIC_UNIX_SOCKET: MODEL_SOCKET, ANTHROPIC_BASE_URL: 'http://gateway.invalid' },
   loopback: { ANTHROPIC_UNIX_SOCKET: '', ANTHROPIC_BASE_URL: LOOPBACK_URL },
+}
+
+/**
+ * Claude Code does not load CLAUDE.md with the settings above. It is given here instead, as it stands in the commit the
+ * work begins from: what the agent writes into it during the run has no say in the next turn.
+ */
+function systemPrompt({ instructions }: Task): string {
+  return instructions === undefined || instructions.trim() === ''
+    ? HOUSE_RULES
+    : `${HOUSE_RULES}\n\nThe repository's own instructions (CLAUDE.md):\n\n${instructions}`
 }
 
 const ENVIRONMENT: Readonly<Record<string, string>> = {

@@ -9,6 +9,8 @@ const PIECE_MS = 250
 const TAIL_CHARACTERS = 4096
 /** What a command may write to the job's log; the rest is counted, not kept. */
 const OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024
+/** Linux takes 128 KiB for one variable, its name included; the whole text is on standard input. */
+const TASK_IN_ENVIRONMENT_BYTES = 120_000
 
 /**
  * Runs any program as the agent: its argv inside the sandbox, the task's text in FLOWFORGE_TASK and on standard input.
@@ -21,7 +23,7 @@ export async function runCommand(
   signal: AbortSignal,
 ): Promise<TaskOutcome> {
   if (signal.aborted) return { kind: 'cancelled' }
-  const env = { ...task.variables, FLOWFORGE_TASK: task.text.slice(0, 100_000) }
+  const env = { ...task.variables, FLOWFORGE_TASK: cutAt(task.text, TASK_IN_ENVIRONMENT_BYTES) }
   const process = await context.sandbox.start({ argv, env })
   const ender = createEnder(process, context.watchdog?.graceMs ?? WATCHDOG.graceMs, () => undefined)
   const cancel = (): void => ender.stepDown('SIGTERM')
@@ -56,6 +58,12 @@ export async function runCommand(
     cause: 'exit',
     message: `The command ended with code ${exit.exitCode}.${lastWords(lastError || lastLine)}`,
   }
+}
+
+/** At most so many bytes of UTF-8, cut between two characters. */
+function cutAt(text: string, bytes: number): string {
+  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(bytes))
+  return text.slice(0, read)
 }
 
 function lastWords(line: string): string {

@@ -447,11 +447,16 @@ for (const [what, program, expected] of misbehaving)
     assert.ok(Date.now() - started < 8000)
   })
 
-async function command(sandbox: Sandbox, line: string, signal = new AbortController().signal) {
+async function command(
+  sandbox: Sandbox,
+  line: string,
+  signal = new AbortController().signal,
+  text = 'The task.',
+) {
   const events: AgentEvent[] = []
   const outcome = await runCommand(
     ['/bin/sh', '-c', line],
-    { text: 'The task.', sessionId: '', variables: { GREETING: 'hi' } },
+    { text, sessionId: '', variables: { GREETING: 'hi' } },
     { sandbox, onEvent: (event) => events.push(event), messages: silence() },
     signal,
   )
@@ -468,6 +473,16 @@ test('any program can be the agent: it gets the task, its output is kept, its ex
   const flood = await command(sandbox, 'yes 0123456789 | head -c 20000000')
   assert.ok(flood.output.length < 5_000_000)
   assert.match(textOf(flood.events, 'agent.notice'), /bytes of output were not kept/)
+})
+
+test('a long task in any script fits into the environment, and is whole on standard input', async (t) => {
+  const sizes = await command(
+    await open(t),
+    'wc -c; printf %s "$FLOWFORGE_TASK" | wc -c',
+    undefined,
+    '漢'.repeat(85_000),
+  )
+  assert.equal(sizes.output, '255000\n120000\n')
 })
 
 test('a program is ended when its job is', async (t) => {

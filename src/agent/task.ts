@@ -9,6 +9,8 @@ import type { Sandbox } from '#sandbox'
 
 export type Task = {
   readonly text: string
+  /** The repository's own instructions (CLAUDE.md), read on the host from the commit the work begins from. */
+  readonly instructions?: string
   readonly model?: string
   readonly maxTurns?: number
   /** UUID of the Claude session: made from job and try. */

@@ -13,7 +13,7 @@ import { ensureMirror } from './mirror-directory.ts'
 import { keptAs } from './names.ts'
 import type { GitOperation, OperationName } from './operation.ts'
 import type { GitRepository, Mirror, Mirrors, OnBehalfOf } from './outcomes.ts'
-import { fileIds, resolve, withCommits, writeRef, type Place } from './place.ts'
+import { fileIds, readFile, resolve, withCommits, writeRef, type Place } from './place.ts'
 import { push } from './push.ts'
 import { changedPaths } from './raw-changes.ts'
 import type { RemoteContext } from './remote.ts'
@@ -108,6 +108,8 @@ function openMirror(place: Place, onBehalfOf: OnBehalfOf, options: MirrorsOption
         await ensureMirror(path)
         await restoreBundle(place, file, () => refetch(NEVER))
       }),
+    readFile: (commit, path, maxBytes) =>
+      needing([commit], () => readFile(place, { commit, path, maxBytes })),
     fileIds: (commit, paths) => needing([commit], () => fileIds(place, commit, paths)),
     changedPaths: (from, to) => needing([from, to], () => changedPaths(place, { from, to })),
     diff: (from, to, maxBytes) => needing([from, to], () => diff(place, { from, to }, maxBytes)),

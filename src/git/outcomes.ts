@@ -53,10 +53,10 @@ export type Mirror = {
   writeBundle(commit: string, without: readonly string[], file: string): Promise<void>
   /** Brings a bundle from our own storage back into the mirror. */
   restoreBundle(file: string): Promise<void>
-  /** The object ids of the files with one of these base names, anywhere in the commit's tree: path to id. */
-  fileIds(commit: string, names: readonly string[]): Promise<ReadonlyMap<string, string>>
   /** The object ids of those paths that are files in the commit: what a cache key can rest on. */
   fileIds(commit: string, paths: readonly string[]): Promise<ReadonlyMap<string, string>>
+  /** The text of a file in a commit; undefined when it is absent, no regular file, or larger than `maxBytes`. */
+  readFile(commit: string, path: string, maxBytes: number): Promise<string | undefined>
   changedPaths(from: string, to: string): Promise<readonly ChangedPath[]>
   diff(from: string, to: string, maxBytes: number): Promise<string>
   /** Pushes exactly `commit` to `branch`, only while the branch has the value `expectedOld` (null: must not exist). */

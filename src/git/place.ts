@@ -54,6 +54,24 @@ export async function fileIds(
   return new Map(entries)
 }
 
+/** A symbolic link is not followed: only what stands in the commit itself is read. */
+export async function readFile(
+  place: Place,
+  file: { readonly commit: string; readonly path: string; readonly maxBytes: number },
+): Promise<string | undefined> {
+  const { commit, path, maxBytes } = file
+  const answer = await runGit({
+    repository: place.path,
+    args: ['cat-file', '--batch=%(objecttype) %(objectsize)'],
+    input: `${commitId(commit)}:${path}\n`,
+    maxOutputBytes: maxBytes + 64,
+  })
+  const end = answer.stdout.indexOf(0x0a)
+  const [, bytes] = /^blob (\d+)$/.exec(answer.stdout.subarray(0, Math.max(end, 0)).toString()) ?? []
+  if (bytes === undefined || Number(bytes) > maxBytes || path.includes('\n')) return undefined
+  return answer.stdout.subarray(end + 1, end + 1 + Number(bytes)).toString('utf8')
+}
+
 async function askTypes(place: Place, names: readonly string[]): Promise<readonly (string | undefined)[]> {
   await ensureMirror(place.path)
   const text = await git({

@@ -65,10 +65,13 @@ export async function runJob(work: Work): Promise<Settlement> {
   }
 }
 
+/** The kernel takes 128 KiB for one argument. */
+const INSTRUCTIONS_LIMIT_BYTES = 64 * 1024
+
 type Session = { readonly id: string; readonly base: string; readonly resume: boolean }
 
 async function giveToAgent(work: Work, workspace: Workspace, session: Session): Promise<TaskOutcome> {
-  const { claim, events, messages, signal } = work
+  const { claim, events, messages, mirror, signal } = work
   const { job } = claim
   await using checkpoints = keepCheckpoints(work, workspace, { id: session.id, base: session.base })
   const context = {
@@ -78,6 +81,10 @@ async function giveToAgent(work: Work, workspace: Workspace, session: Session): 
   }
   await reach('run:agent-started')
   const variables = job.variables as Record<string, string>
+  const instructions =
+    job.agent === 'claude'
+      ? await mirror.readFile(session.base, 'CLAUDE.md', INSTRUCTIONS_LIMIT_BYTES)
+      : undefined
   const outcome =
     job.agent === 'command'
       ? await runCommand(
@@ -92,6 +99,7 @@ async function giveToAgent(work: Work, workspace: Workspace, session: Session): 
             sessionId: session.id,
             resume: session.resume,
             variables,
+            ...(instructions === undefined ? {} : { instructions }),
             ...(job.model === null ? {} : { model: job.model }),
             ...(job.max_turns === null ? {} : { maxTurns: job.max_turns }),
           },

@@ -276,3 +276,22 @@ describe('a person', { concurrency: 2 }, () => {
     await assert.rejects(story.client.cancel(done.job.id), /already ended/)
   })
 })
+
+test('the repository’s CLAUDE.md reaches the model as it stands on the branch', async () => {
+  const origin = await story.makeOrigin({
+    'CLAUDE.md': 'Always write tests in sentences, says the branch.\n',
+  })
+  const { job } = await story.client.submit({
+    repository: origin,
+    into: 'main',
+    task: scriptedTask('Look', {
+      turns: [
+        { tools: [{ name: 'Write', input: { file_path: '/workspace/x.txt', content: 'x\n' } }] },
+        { text: 'Done.' },
+      ],
+    }),
+  })
+  assert.equal((await story.settled(job)).state, 'succeeded')
+  const asked = story.model.requests.map(({ body }) => body)
+  assert.ok(asked.some((body) => body.includes('says the branch')))
+})
