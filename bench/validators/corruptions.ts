@@ -387,13 +387,20 @@ function touch(sample: Sample, random: Random): string | undefined {
   const lines = sample.human.split('\n')
   const sets = [sample.base, sample.ours, sample.theirs].map((text) => new Set(text.split('\n')))
   const places = lines.flatMap((line, i) =>
-    says(line) && line.trim().length > 5 && sets.every((set) => set.has(line)) ? [i] : [],
+    says(line) &&
+    !/^\s*[ru]?("""|''')/i.test(line) &&
+    line.trim().length > 5 &&
+    sets.every((set) => set.has(line))
+      ? [i]
+      : [],
   )
   const at = pick(places, random)
   if (at === undefined) return undefined
   const line = lines[at] ?? ''
   const way = Math.floor(random() * 4)
   if (way === 0) return lines.toSpliced(at, 1).join('\n')
+  // A comment behind the statement is no statement.
+  if (/\s(\/\/|#)\s/.test(line)) return undefined
   if (way === 1) return lines.toSpliced(at, 1, line.replace(/(\w+)(?!.*\w)/, '$1x')).join('\n')
   if (way === 2 && /\d/.test(line))
     return lines

@@ -34,11 +34,16 @@ if (corpus === undefined) throw new Error('usage: run.ts CORPUS [--set held-out|
 /** Copied or generated wholesale: nobody resolves those line by line. */
 const COPIED =
   /(^|\/)(vendor|Godeps|node_modules|third_party|_workspace|dist|__snapshots__)\/|(^|\/)([\w.-]*[.-]lock(\.json|\.yaml)?|go\.sum)$|\.(snap|pb\.go|pb\.gw\.go|min\.js)$/
+/** Written by a script of the project: the examples' pages of webpack hold the output of its builds. */
+const BUILT = /^webpack\+webpack examples\/.*README\.md$/
+/** One merge of a hundred files is one decision, not a hundred. */
+const MOST_PER_MERGE = 4
 const git = promisify(execFile)
 const places = existsSync(join(corpus, 'repositories.json'))
   ? (JSON.parse(readFileSync(join(corpus, 'repositories.json'), 'utf8')) as Record<string, string>)
   : {}
 
+let unresolved = 0
 const samples = readdirSync(corpus)
   .filter((name) => name.endsWith('.jsonl'))
   .toSorted()
@@ -47,7 +52,12 @@ const samples = readdirSync(corpus)
       .split('\n')
       .filter(Boolean)
       .map((line) => JSON.parse(line) as Sample)
-      .filter(({ set, path }) => set === values.set && !COPIED.test(path))
+      .filter(
+        ({ set, path, repository }) =>
+          set === values.set && !COPIED.test(path) && !BUILT.test(`${repository} ${path}`),
+      )
+      .filter(isResolution)
+      .filter(fewOfEachMerge())
     // Spread over the whole time, not its beginning.
     const step = Math.max(1, all.length / Number(values['per-repository']))
     return Array.from(
@@ -55,6 +65,23 @@ const samples = readdirSync(corpus)
       (_, i) => all[Math.floor(i * step)],
     ).filter((sample) => sample !== undefined)
   })
+
+/** People have committed files with their markers in: nothing was resolved there. */
+function isResolution({ base, ours, theirs, human }: Sample): boolean {
+  const count = (text: string | null): number => (text ?? '').match(/^<{7}( |$)/gm)?.length ?? 0
+  if (count(human) <= Math.max(count(base), count(ours), count(theirs))) return true
+  unresolved++
+  return false
+}
+
+function fewOfEachMerge(): (sample: Sample) => boolean {
+  const seen = new Map<string, number>()
+  return ({ merge }) => {
+    const before = seen.get(merge) ?? 0
+    seen.set(merge, before + 1)
+    return before < MOST_PER_MERGE
+  }
+}
 
 type Row = { tried: number; caught: number; byLayer: Record<string, number> }
 const rows = new Map<string, Row>()
@@ -216,6 +243,7 @@ function report(): void {
   console.log(
     `| with lines people wrote while merging | ${rejections.edited[0]} | ${share(rejections.edited)} |`,
   )
+  console.log(`| left out: committed with conflict markers | ${unresolved} | |`)
   for (const [name, count] of repositories) console.log(`| ${name} | ${count[0]} | ${share(count)} |`)
   console.log(
     `\nrules that rejected true resolutions: ${[...rules]

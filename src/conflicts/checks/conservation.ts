@@ -169,7 +169,7 @@ function ofDeparture(ledger: Ledger, departure: Departure): readonly Finding[] {
       !gaveWay(one) &&
       !(at(ledger.result, one.line) === 0 && isRewrapped(ledger, one.line)) &&
       !isExplained(ledger, one.line, one.kind) &&
-      !isUnusedImport(ledger, one.line, come) &&
+      !isUnusedImport(ledger, one.line, one.kind === 'same' ? undefined : come) &&
       !(one.kind === loser && ledger.context.whole),
   )
   if (unexplained.length > 0) {
@@ -323,15 +323,18 @@ function importedNames(line: string): readonly string[] | undefined {
 }
 
 /** Each name stands in the result at most inside other imports: nothing uses it. */
-function isUnusedImport(ledger: Ledger, line: string, come: readonly string[] = []): boolean {
+function isUnusedImport(ledger: Ledger, line: string, come?: readonly string[]): boolean {
   const names = importedNames(line)
-  // Imported by another line that took its place: `import a` became `import a, b`.
-  const moved = new Set(come.flatMap((text) => importedNames(text) ?? []))
-  return (
-    names !== undefined &&
-    names.length > 0 &&
-    names.every((name) => moved.has(name) || (ledger.names.get(name) ?? 0) === 0)
-  )
+  if (names === undefined || names.length === 0) return false
+  if (!names.every((name) => (ledger.names.get(name) ?? 0) === 0)) {
+    // Imported by another line that took its place: `import a` became `import a, b`.
+    const moved = new Set(come?.flatMap((text) => importedNames(text) ?? []))
+    return names.every((name) => moved.has(name) || (ledger.names.get(name) ?? 0) === 0)
+  }
+  if (come) return true
+  // An import that neither side touched may only go when the uses that the base had of it went. One that nobody used
+  // was there for others: a package's front.
+  return names.every((name) => ledger.four.base.filter((text) => namesOf(text).includes(name)).length > 1)
 }
 
 function isUsedImport(ledger: Ledger, line: string): boolean {
@@ -436,7 +439,7 @@ function ofClash(ledger: Ledger, index: number): readonly Finding[] {
     // What may have taken its place: lines that the other side added here, and lines of nobody's; each for one line only.
     const replacements = [...other.added.filter((text) => held.has(canonical(text))), ...novel]
     const unexplained = side.dropped.filter((text) => {
-      if (isExplained(ledger, text, side.side) || isUnusedImport(ledger, text)) return false
+      if (isExplained(ledger, text, side.side) || isUnusedImport(ledger, text, [])) return false
       const by = replacements.findIndex((kept) => likeness(kept, text) >= 0.6)
       if (by >= 0) replacements.splice(by, 1)
       return by < 0
