@@ -95,7 +95,9 @@ async function prepareLanding(work: Work): Promise<Prepared> {
   const { job } = claim
   const result = job.result_commit ?? ''
   if (job.landing === 'branch') {
-    return writeLanding(work, { branch: resultBranchOf(job), expectedOld: null, commit: result })
+    // The remote may build a branch by what is in it: it passes the same gates as a merge.
+    const stopped = await passGates(work, { from: job.base_commit ?? result, to: result })
+    return stopped ?? writeLanding(work, { branch: resultBranchOf(job), expectedOld: null, commit: result })
   }
 
   const target = await mirror.fetchBranch(job.target_branch, signal)
@@ -129,7 +131,18 @@ async function prepareLanding(work: Work): Promise<Prepared> {
   events.write('land.merged', { target: target.commit, commit })
   await reach('land:merged')
 
-  const reasons = await reviewReasonsOf(work, { from: target.commit, to: commit })
+  const stopped = await passGates(work, { from: target.commit, to: commit })
+  return stopped ?? writeLanding(work, { branch: job.target_branch, expectedOld: target.commit, commit })
+}
+
+/** What must hold before anything is pushed: nothing waits for review, every check passes. Undefined when it does. */
+async function passGates(
+  work: Work,
+  change: { readonly from: string; readonly to: string },
+): Promise<End | undefined> {
+  const { claim, signal } = work
+  const { job } = claim
+  const reasons = await reviewReasonsOf(work, change)
   if (reasons.length > 0) {
     return {
       kind: 'review',
@@ -139,9 +152,10 @@ async function prepareLanding(work: Work): Promise<Prepared> {
     }
   }
 
-  const checked = await runChecks(work, commit)
+  const checked = await runChecks(work, change.to)
   if (checked.kind === 'failed') {
-    const kept = await keepBranch(work)
+    // A branch that was to be landed and did not pass is not pushed after all.
+    const kept = job.landing === 'branch' ? undefined : await keepBranch(work)
     return {
       kind: 'failed',
       cause: checked.cause,
@@ -152,8 +166,7 @@ async function prepareLanding(work: Work): Promise<Prepared> {
   if (checked.kind === 'stopped') return whenStopped(work)
   if (checked.kind === 'interrupted') return againLater(work, { cause: 'sandbox', message: checked.message })
   await reach('land:checked')
-  if (signal.aborted) return whenStopped(work)
-  return writeLanding(work, { branch: job.target_branch, expectedOld: target.commit, commit })
+  return signal.aborted ? whenStopped(work) : undefined
 }
 
 type Merged = { readonly kind: 'merged'; readonly tree: string } | End

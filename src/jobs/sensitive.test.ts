@@ -10,6 +10,9 @@ for (const path of [
   '.github/workflows/ci.yml',
   '.MCP.json',
   '.husky/pre-commit',
+  'CODEOWNERS',
+  '.github',
+  'a/.claude',
   'a/b/.gitattributes',
 ]) {
   test(`${path} waits for review`, () => assert.deepEqual(sensitiveAmong([path]), [path]))

@@ -9,6 +9,9 @@ export const SENSITIVE_PATHS = [
   '**/CLAUDE.md',
   '**/CLAUDE.local.md',
   '**/AGENTS.md',
+  '**/GEMINI.md',
+  '**/.cursor/**',
+  '**/.cursorrules',
   '**/.mcp.json',
   '**/.claude.json',
   '.github/**',
@@ -21,21 +24,41 @@ export const SENSITIVE_PATHS = [
   'azure-pipelines.yml',
   'bitbucket-pipelines.yml',
   'Jenkinsfile',
+  '.travis.yml',
+  '.drone.yml',
+  '.woodpecker.yml',
+  '.woodpecker/**',
+  'appveyor.yml',
+  '.appveyor.yml',
+  '.azure-pipelines/**',
+  'buildspec.yml',
+  'cloudbuild.yaml',
+  '.teamcity/**',
+  '**/CODEOWNERS',
   '**/.husky/**',
   '**/.githooks/**',
   '**/.pre-commit-config.yaml',
-  'lefthook.yml',
+  'lefthook.{yml,yaml,toml,json}',
+  '.lefthook.{yml,yaml,toml,json}',
   '**/.gitattributes',
   '**/.gitmodules',
-  '**/.vscode/tasks.json',
+  '**/.vscode/{tasks,launch,settings}.json',
+  '**/.devcontainer/**',
+  '**/.devcontainer.json',
   '**/.envrc',
 ] as const
 
-/** Which of these paths wait for review. Case is ignored: some file systems ignore it too. */
+/**
+ * Which of these paths wait for review. Case is ignored: some file systems ignore it too. `.claude/**` stands for
+ * `.claude` as well: a link of that name brings in a folder whose own files match nothing.
+ */
 export function sensitiveAmong(
   paths: readonly string[],
   patterns: readonly string[] = SENSITIVE_PATHS,
 ): readonly string[] {
-  const lowered = patterns.map((pattern) => pattern.toLowerCase())
+  const lowered = patterns.flatMap((pattern) => {
+    const plain = pattern.toLowerCase()
+    return plain.endsWith('/**') ? [plain, plain.slice(0, -3)] : [plain]
+  })
   return paths.filter((path) => lowered.some((pattern) => matchesGlob(path.toLowerCase(), pattern)))
 }

@@ -1,0 +1,52 @@
+/** What must hold before anything is pushed: nothing that waits for a person, no check that fails; for a branch as for a merge. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import type { Job, JobRequestInput } from '#api'
+import { git, startStory, type Story } from '#test/story.ts'
+
+let story: Story
+const endings: (() => Promise<void>)[] = []
+before(async () => {
+  story = await startStory({ after: (end) => void endings.push(end) })
+})
+after(async () => {
+  for (const end of endings.reverse()) await end()
+})
+
+async function run(origin: string, script: string, more: Partial<JobRequestInput>): Promise<Job> {
+  const command = ['sh', '-c', script]
+  const { job } = await story.client.submit({
+    ...{ repository: origin, into: 'main', task: script, agent: 'command', command },
+    ...more,
+  })
+  return story.settled(job)
+}
+
+const branchesOf = async (origin: string): Promise<readonly string[]> =>
+  (await git(origin, 'for-each-ref', '--format=%(refname:lstrip=2)', 'refs/heads')).split('\n')
+
+test("a branch with a workflow of the agent's own waits for a person, who may let it go", async () => {
+  const origin = await story.makeOrigin()
+  const job = await run(origin, 'mkdir -p .github/workflows; echo x > .github/workflows/x.yml', {
+    landing: 'branch',
+  })
+  assert.deepEqual([job.state, job.cause], ['needs_review', 'sensitive_paths'], job.message ?? '')
+  assert.deepEqual(await branchesOf(origin), ['main'])
+  await story.client.approve(job.id)
+  const ended = await story.settled(job)
+  assert.equal(ended.state, 'succeeded', ended.message ?? '')
+  assert.ok((await branchesOf(origin)).includes(ended.resultBranch ?? ''))
+})
+
+test('a branch whose check fails is not pushed', async () => {
+  const origin = await story.makeOrigin()
+  const job = await run(origin, 'echo x > x.txt', { landing: 'branch', checks: ['test ! -e x.txt'] })
+  assert.deepEqual([job.state, job.cause], ['failed', 'checks_failed'], job.message ?? '')
+  assert.deepEqual(await branchesOf(origin), ['main'])
+})
+
+test('a link in the place of a folder that configures agents waits too', async () => {
+  const origin = await story.makeOrigin()
+  const job = await run(origin, 'mkdir tools; echo {} > tools/settings.json; ln -s tools .claude', {})
+  assert.deepEqual([job.state, job.reviewReasons], ['needs_review', ['edits .claude']], job.message ?? '')
+})
