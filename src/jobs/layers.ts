@@ -1,6 +1,6 @@
 /**
- * Dependencies that a setup command brought, kept as a layer for the next job: same organization, repository, setup
- * command and dependency files. Only a run at an untouched base makes a layer; what an agent edited never gets into one.
+ * Dependencies that a setup command brought, kept as a layer for the next job: same organization, repository, branch,
+ * setup command and dependency files. Only a run at an untouched base makes a layer; what an agent edited never gets into one.
  */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -35,6 +35,10 @@ const DEPENDENCY_FILES = [
   'gradle.lockfile',
   'Gemfile.lock',
   'composer.lock',
+  'Makefile',
+  '.npmrc',
+  '.nvmrc',
+  '.tool-versions',
 ]
 
 /** The key is undefined when the job has no setup; the path when there is no layer yet. */
@@ -44,12 +48,15 @@ export async function findLayer(work: Work, commit: string): Promise<Layer> {
   const { claim, tools, mirror } = work
   const { job } = claim
   if (job.setup_command === null) return { key: undefined, path: undefined }
-  const files = await mirror.fileIds(commit, DEPENDENCY_FILES)
+  const files = await mirror.fileIds(commit, [...DEPENDENCY_FILES, ...filesNamedIn(job.setup_command)])
   const key = createHash('sha256')
     .update(
       JSON.stringify([
         job.organization_id,
         job.repository_id,
+        // What a set-up does is told by the whole tree, not by the dependency files alone: on a branch that holds an
+        // agent's unlanded work it makes a layer for that branch only.
+        claim.phase === 'run' ? job.base_ref : job.target_branch,
         job.setup_command,
         job.variables,
         tools.settings.toolchains,
@@ -61,6 +68,15 @@ export async function findLayer(work: Work, commit: string): Promise<Layer> {
   if (!existsSync(path)) return { key, path: undefined }
   await noteUse(work, key, path)
   return { key, path }
+}
+
+/** `sh scripts/setup.sh` depends on that script as `npm ci` does on the lock file. Words that are no files count nothing. */
+function filesNamedIn(command: string): readonly string[] {
+  return command
+    .split(/[\s;&|<>()'"`$=]+/)
+    .map((word) => word.replace(/^(\.\/)+/, ''))
+    .filter((word) => /^[^-/]/.test(word) && !word.split('/').some((part) => part === '..' || part === '.'))
+    .slice(0, 100)
 }
 
 export async function keepLayer(work: Work, sandbox: Sandbox, key: string): Promise<void> {

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { Job } from '#api'
+import type { Job, JobRequestInput } from '#api'
 import { commitFiles, git, startStory, type Story } from '#test/story.ts'
 
 /** Stands for `npm ci`: what it brings depends on the lockfile, and it marks each time it really runs. */
@@ -85,6 +85,56 @@ test('dependencies are set up once for each lockfile', async (t) => {
   const failed = await story.settled(job)
   assert.deepEqual([failed.state, failed.cause], ['failed', 'setup_failed'])
   assert.match(failed.message ?? '', /exit code 9[\s\S]*no network/)
+})
+
+test('what an unlanded branch sets up is not given to jobs on another', async (t) => {
+  const story = await startStory(t)
+  const origin = await story.makeOrigin({
+    'package-lock.json': '{}\n',
+    'setup.sh': 'mkdir -p deps && echo good > deps/x\n',
+    '.gitignore': 'deps\n',
+  })
+  const submit = async (script: string, more: Partial<JobRequestInput>): Promise<Job> => {
+    const { job } = await story.client.submit({
+      repository: origin,
+      into: 'main',
+      task: script,
+      agent: 'command',
+      command: ['sh', '-c', script],
+      ...more,
+    })
+    return story.settled(job)
+  }
+  const evil = await submit('echo "mkdir -p deps; echo evil > deps/x" > setup.sh', {
+    landing: 'branch',
+  })
+  const base = evil.resultBranch ?? ''
+  const onIt = await submit('echo 1 > 1.txt', { base, landing: 'branch', setup: 'sh [s]etup.sh' })
+  assert.ok((await setupsOf(story, onIt)).includes('setup.kept'), onIt.message ?? '')
+  const onMain = await submit('echo 2 > 2.txt', { setup: 'sh [s]etup.sh', checks: ['grep good deps/x'] })
+  assert.equal(onMain.state, 'succeeded', onMain.message ?? '')
+  assert.ok((await setupsOf(story, onMain)).includes('setup.kept'))
+})
+
+test('a script that the set-up command names counts like a lock file', async (t) => {
+  const story = await startStory(t)
+  const origin = await story.makeOrigin({ 'bin/setup.sh': 'mkdir deps && echo 1 > deps/x\n' })
+  const submit = async (script: string): Promise<Job> => {
+    const { job } = await story.client.submit({
+      repository: origin,
+      into: 'main',
+      task: script,
+      agent: 'command',
+      command: ['sh', '-c', script],
+      setup: 'sh ./bin/setup.sh',
+    })
+    const ended = await story.settled(job)
+    assert.equal(ended.state, 'succeeded', ended.message ?? '')
+    return ended
+  }
+  await submit('echo "mkdir deps && echo 2 > deps/x" > bin/setup.sh')
+  await submit('cat deps/x > seen.txt')
+  assert.equal(await git(origin, 'show', 'main:seen.txt'), '2')
 })
 
 async function setupsOf(story: Story, job: Job): Promise<readonly string[]> {
