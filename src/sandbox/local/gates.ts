@@ -6,6 +6,12 @@ import { join } from 'node:path'
 
 export type OpenGates = { close(): void }
 
+/**
+ * Each connection costs the worker a descriptor, and what it carries on costs another: without a limit one sandbox could
+ * use up what all jobs of the worker need. npm opens some 15 at once, Claude Code fewer.
+ */
+const MOST_CONNECTIONS = 256
+
 /** `group` is the sandbox's host user when it has one of its own; nobody else may even see the sockets. */
 export async function openGates(
   directory: string,
@@ -26,6 +32,7 @@ export async function openGates(
     for (const [name, server] of Object.entries(servers)) {
       if (server === undefined) continue
       const path = join(directory, name)
+      server.maxConnections = MOST_CONNECTIONS
       server.on('connection', (connection: Socket) => {
         connections.add(connection)
         connection.on('close', () => connections.delete(connection))
