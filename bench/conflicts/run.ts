@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import type { ConflictKind, FileOutcome } from '../../src/conflicts/conflict.ts'
 import { resolveFile } from '../../src/conflicts/resolve.ts'
+import { compare } from '../../src/conflicts/compare.ts'
 import { mergeFile } from '../../src/conflicts/merge-file.ts'
 
 const { values, positionals } = parseArgs({
@@ -48,9 +49,18 @@ type Tally = {
   wrong: number
   wrongNew: number
   declined: number
+  reordered: number
 }
 const tallies = new Map<string, Tally>()
-const empty = (): Tally => ({ files: 0, resolved: 0, equal: 0, wrong: 0, wrongNew: 0, declined: 0 })
+const empty = (): Tally => ({
+  files: 0,
+  resolved: 0,
+  equal: 0,
+  wrong: 0,
+  wrongNew: 0,
+  declined: 0,
+  reordered: 0,
+})
 function count(key: string, add: Partial<Tally>): void {
   const tally = tallies.get(key) ?? empty()
   for (const [name, n] of Object.entries(add) as [keyof Tally, number][]) tally[name] += n
@@ -89,7 +99,12 @@ for (const folder of positionals) {
     const extension = record.path.slice(record.path.lastIndexOf('/') + 1).replace(/^.*\./, '.')
     const keys = ['all', `repository ${folder.slice(folder.lastIndexOf('/') + 1)}`, `ext ${extension}`]
     const resolved = outcome.outcome === 'resolved'
-    if (resolved) keys.push(`rung ${outcome.rung ?? ''}`, `how ${outcome.reason.slice(0, 60)}`)
+    if (resolved)
+      keys.push(
+        `rung ${outcome.rung ?? ''}`,
+        `regions ${outcome.rung} ${Math.min(outcome.regions.length, 6)}`,
+        `how ${outcome.reason.slice(0, 60)}`,
+      )
     for (const report of outcome.rungs)
       if (report.outcome === 'rejected') {
         keys.push(`rejected ${report.rung}`)
@@ -98,8 +113,11 @@ for (const folder of positionals) {
     const equal = resolved && outcome.result !== undefined && bare(outcome.result) === bare(human)
     const known = new Set([...lines(versions.base), ...lines(versions.ours), ...lines(versions.theirs)])
     const own = lines(human).some((line) => line !== '' && !known.has(line))
+    const reordered =
+      resolved && !equal && outcome.result !== undefined && compare(outcome.result, human, []).reordered
     for (const key of keys)
       count(key, {
+        reordered: Number(reordered),
         files: 1,
         resolved: Number(resolved),
         equal: Number(equal),
@@ -119,7 +137,7 @@ const percent = (part: number, of: number): string => (of === 0 ? '-' : `${((100
 for (const [key, t] of [...tallies].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
   if (key.startsWith('ext') && t.files < 8) continue
   console.log(
-    `${key.padEnd(66)} files ${String(t.files).padStart(5)}  resolved ${String(t.resolved).padStart(4)}  equal ${String(t.equal).padStart(4)} (${percent(t.equal, t.files)})  wrong ${String(t.wrong).padStart(4)} (${percent(t.wrong, t.resolved)} of resolved; human wrote new lines in ${t.wrongNew})  declined ${t.declined}`,
+    `${key.padEnd(66)} files ${String(t.files).padStart(5)}  resolved ${String(t.resolved).padStart(4)}  equal ${String(t.equal).padStart(4)} (${percent(t.equal, t.files)})  wrong ${String(t.wrong).padStart(4)} (${percent(t.wrong, t.resolved)} of resolved; ${t.reordered} only reordered; human wrote new lines in ${t.wrongNew})  declined ${t.declined}`,
   )
 }
 console.log(

@@ -264,3 +264,8 @@ test('what both sides put at the very beginning of a file is not glued together'
     ],
     "import { y } from 'y'\nimport { x } from 'x'\nimport { z } from 'z'\n\nuse(z)\n",
   ))
+
+test('the same words put at different places are two edits, not one that holds the other', async () => {
+  await resolves('a.txt', ['a: 1\nb: 1\n', 'a: 2\nb: 1\n', 'a: 1\nb: 2\n'], 'a: 2\nb: 2\n')
+  await clashes('a.txt', ['f(x) g(x)\n', 'f(y) g(x)\n', 'f(x) g(y)\n'])
+})

@@ -7,7 +7,9 @@ export type Tally = {
   bytes: number
   equal: number
   wrong: number
-  /** Wrong, but people added lines of their own: nobody could have matched. */
+  /** Of the wrong: the same lines in another order. */
+  reordered: number
+  /** Of the wrong: people added lines of their own, which nobody could have matched. */
   wrongHumanOwn: number
   unparseable: number
   declined: number
@@ -32,6 +34,7 @@ export const emptyTally = (): Tally => ({
   bytes: 0,
   equal: 0,
   wrong: 0,
+  reordered: 0,
   wrongHumanOwn: 0,
   unparseable: 0,
   declined: 0,
@@ -69,6 +72,7 @@ export function addToSummary(summary: ReplaySummary, file: ReplayedFile): void {
     if (file.verdict.bytes) tally.bytes++
     if (file.verdict.equal) tally.equal++
     else tally.wrong++
+    if (!file.verdict.equal && file.verdict.reordered) tally.reordered++
     if (!file.verdict.equal && file.verdict.humanOwn) tally.wrongHumanOwn++
     if (file.unparseable) tally.unparseable++
   }
@@ -95,7 +99,7 @@ export function summaryText(summary: ReplaySummary): string {
     '',
     `Resolved without a model:   ${all.resolved} of ${all.files} (${share(all.resolved, all.files)})`,
     `  as people did:            ${all.equal} (${share(all.equal, all.resolved)} of the resolved; ${all.bytes} byte for byte)`,
-    `  otherwise than people:    ${all.wrong} (${share(all.wrong, all.resolved)}); in ${all.wrongHumanOwn} of these people wrote lines of their own`,
+    `  otherwise than people:    ${all.wrong} (${share(all.wrong, all.resolved)}); ${all.reordered} of these hold the same lines in another order, in ${all.wrongHumanOwn} people wrote lines of their own`,
     `  that do not parse:        ${all.unparseable}`,
     `Left with markers:          ${all.files - all.resolved - all.declined}`,
     `Declined untouched:         ${all.declined}`,
