@@ -5,6 +5,14 @@ import { existsSync, readFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 20 || (major === 20 && minor < 11)) {
+  process.stderr.write(
+    `FlowForge needs Node 20.11 or newer to be installed (it brings its own after that); this is ${process.version}.\n`,
+  )
+  process.exit(1)
+}
+
 const root = join(import.meta.dirname, '..')
 const lock = createHash('sha256')
   .update(readFileSync(join(root, 'package-lock.json')))

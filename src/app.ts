@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import type { Config } from '#config'
 import { createListener, inOrganization, openDatabases, type Databases, type RoleUrls } from '#db'
-import { createGitRecorder, createMirrors, type Mirrors } from '#git'
+import { createGitRecorder, createMirrors, requireGit, type Mirrors } from '#git'
 import { systemClock } from '#lib/clock.ts'
 import { createJobQueue, createJobs, startWorker, type ModelSource } from '#jobs'
 import { createHostGuard, createRepositories, openRepository } from '#repositories'
@@ -26,6 +26,11 @@ export type RoleStart = {
 }
 
 export type Role = AsyncDisposable & { readonly url?: string }
+
+/** What must be on this machine, whatever the configuration: asked before anything is started. */
+export async function requirePrograms(): Promise<void> {
+  await requireGit()
+}
 
 export async function startRole(config: Config, start: RoleStart, masterKey: MasterKey): Promise<Role> {
   const log = createLog(config, start.role)

@@ -12,32 +12,31 @@ export async function takeHome(home: string): Promise<AsyncDisposable> {
   const file = join(home, 'up.pid')
   const mine = processMark(process.pid)
   const making = `${file}.${process.pid}`
-  await asRefusal(home, async () => {
-    await mkdir(home, { recursive: true, mode: 0o755 })
-    await writeFile(making, mine)
-    try {
-      for (let tookOver = false; ; tookOver = true) {
-        await retire(file, home)
-        // A link is made whole or not at all: nobody reads a half-written file.
-        if (!(await isLinked(making, file))) continue
-        // Another start may have read the old file too, and now removes ours: who is left in the end has the home.
-        if (tookOver) await sleep(SETTLE_MS)
-        if ((await readFile(file, 'utf8').catch(() => '')) === mine) return
-      }
-    } finally {
-      await rm(making, { force: true })
+  await mkdir(home, { recursive: true, mode: 0o755 })
+  await writeFile(making, mine)
+  try {
+    for (;;) {
+      const tookOver = await retire(file, home)
+      // A link is made whole or not at all: nobody reads a half-written file.
+      if (!(await isLinked(making, file))) continue
+      // Another start may have read the old file too, and now removes ours: who is left in the end has the home.
+      if (tookOver) await sleep(SETTLE_MS)
+      if ((await readFile(file, 'utf8').catch(() => '')) === mine) break
     }
-  })
+  } finally {
+    await rm(making, { force: true })
+  }
   return { [Symbol.asyncDispose]: () => rm(file, { force: true }) }
 }
 
-/** Removes the file of an `up` that is gone. */
-async function retire(file: string, home: string): Promise<void> {
+/** Removes the file of an `up` that is gone. Answers whether there was one. */
+async function retire(file: string, home: string): Promise<boolean> {
   const holder = await readFile(file, 'utf8').catch(() => undefined)
-  if (holder === undefined) return
+  if (holder === undefined) return false
   const pid = Number(holder.split(' ')[0])
   if (isSameProcess(holder) && pid !== process.pid) throw refuse('home_in_use', { home, pid: String(pid) })
   await rm(file, { force: true })
+  return true
 }
 
 async function isLinked(making: string, file: string): Promise<boolean> {
@@ -48,26 +47,4 @@ async function isLinked(making: string, file: string): Promise<boolean> {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
     throw error
   }
-}
-
-/** A folder that is full, read-only or not ours is for the operator to mend. */
-async function asRefusal(home: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work()
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    const problem = PROBLEMS[code]
-    if (problem === undefined) throw error
-    throw refuse('home_unusable', { home, problem }, error)
-  }
-}
-
-const PROBLEMS: Readonly<Record<string, string>> = {
-  EACCES: 'it may not be written by this user. Set FLOWFORGE_HOME to a folder of yours.',
-  EPERM: 'it may not be written by this user. Set FLOWFORGE_HOME to a folder of yours.',
-  EROFS: 'it lies on a disk that is read-only. Set FLOWFORGE_HOME to a folder that can be written.',
-  ENOSPC: 'no space is left on its disk. Free some, or set FLOWFORGE_HOME to a larger disk.',
-  EDQUOT: 'the quota of its disk is used up. Free some space, or set FLOWFORGE_HOME to a larger disk.',
-  ENOTDIR: 'a part of its path is a file. Set FLOWFORGE_HOME to a folder.',
-  EEXIST: 'it is a file. Set FLOWFORGE_HOME to a folder.',
 }

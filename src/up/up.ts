@@ -16,8 +16,9 @@ import { startUpkeep } from '#ops'
 import { openMasterKey } from '#secrets'
 import { ensureFirstOrganization } from '#tenants'
 import { createLog, type Log } from '#telemetry'
-import { ROLES, type RoleName } from '../app.ts'
+import { requirePrograms, ROLES, type RoleName } from '../app.ts'
 import { takeHome } from './home-lock.ts'
+import { homeProblem } from './home-problem.ts'
 import { endLeftRoles } from './left-roles.ts'
 import { superviseRole, type SupervisedRole } from './supervise.ts'
 import { readCredentials, writeCredentials } from './credentials.ts'
@@ -58,6 +59,7 @@ export async function up(options: UpOptions = {}): Promise<Running> {
     stack.use(await takeHome(home))
     const logDirectory = options.logTo === 'stderr' ? undefined : join(home, 'logs')
     const log = createLog(config, 'up', logDirectory && join(logDirectory, 'up.log'))
+    await requirePrograms()
     await endLeftRoles(home, log)
     const masterKey = await openMasterKey(config)
     const failures = new EventEmitter()
@@ -106,7 +108,7 @@ export async function up(options: UpOptions = {}): Promise<Running> {
     }
   } catch (error) {
     await stack.disposeAsync()
-    throw error
+    throw homeProblem(home, error) ?? error
   }
 }
 
