@@ -35,6 +35,8 @@ const skips = new Map<string, number>()
 
 const root = join(import.meta.dirname, '..')
 process.chdir(root)
+// Every test file is a process of its own; what was stripped and compiled once is kept for all of them.
+process.env['NODE_COMPILE_CACHE'] ??= join(root, 'node_modules', '.cache', 'compiled')
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   options: { coverage: { type: 'boolean' } },

@@ -4,6 +4,8 @@
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { getCompileCacheDir } from 'node:module'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { MergeCommitsRequest, MergeReport } from './merge-commits.ts'
 import type { ApartAnswer } from './merge-process.ts'
@@ -22,11 +24,17 @@ const MEMORY_MB = 1024
 const TIME_MS = 180_000
 const ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' }
 
+/** With the compiled sources of this process, where it keeps any: more than half of the time goes into them otherwise. */
+function environment(): Record<string, string> {
+  const compiled = getCompileCacheDir()
+  return compiled === undefined ? ENVIRONMENT : { ...ENVIRONMENT, NODE_COMPILE_CACHE: dirname(compiled) }
+}
+
 export async function mergeCommitsApart(request: ApartRequest, signal: AbortSignal): Promise<ApartOutcome> {
   const child = fork(fileURLToPath(new URL('./merge-process.ts', import.meta.url)), [], {
     serialization: 'advanced',
     execArgv: [`--max-old-space-size=${MEMORY_MB}`],
-    env: ENVIRONMENT,
+    env: environment(),
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })
   const over = AbortSignal.any([signal, AbortSignal.timeout(TIME_MS)])

@@ -52,6 +52,9 @@ export async function startStory(t: Ending, options: StoryOptions = {}): Promise
     FLOWFORGE_UPSTREAM_URL: model.url,
     FLOWFORGE_MASTER_KEY: testMasterKeyText,
     FLOWFORGE_SANDBOX_DISK_MB: '512',
+    // Shared by all stories: each home is new, and compiling anew would cost each of them seconds.
+    NODE_COMPILE_CACHE:
+      process.env['NODE_COMPILE_CACHE'] ?? join(tmpdir(), `flowforge-compiled-${process.getuid?.() ?? 0}`),
     ...(database === undefined ? {} : { FLOWFORGE_DATABASE_URL: database.url }),
     ...options.environment,
   }
