@@ -12,6 +12,8 @@ export {
   type RungReport,
   type Versions,
 } from './conflict.ts'
+export { createFileResolutions } from './adapters/file.ts'
+export { type Resolutions } from './resolutions.ts'
 export { mergeFile } from './merge-file.ts'
 export { mergeCommitsApart, type ApartOutcome, type ApartRequest } from './apart.ts'
 export { mergeCommits, type MergeCommitsRequest, type MergeReport } from './merge-commits.ts'

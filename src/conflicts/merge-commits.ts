@@ -7,6 +7,8 @@ import { classifyPath } from './classify.ts'
 import type { CheckFile } from './resolve.ts'
 import type { Check, ConflictKind, FileOutcome } from './conflict.ts'
 import { mergeFile } from './merge-file.ts'
+import { createFileResolutions } from './adapters/file.ts'
+import type { Resolutions } from './resolutions.ts'
 import { mergedByBoth } from './repository/both-changed.ts'
 import { commitTree, moveRef, readMovableRef, writeTree, type NewFile } from './repository/commit.ts'
 import { mergeTree, type TreeMerge, type UnmergedPath } from './repository/merge-tree.ts'
@@ -26,6 +28,8 @@ export type MergeCommitsRequest = {
   readonly checkTree?: (tree: string, shadow: Shadow) => Promise<readonly Check[]>
   readonly checkFile?: CheckFile
   readonly signal?: AbortSignal
+  /** What was resolved before. Default: what the repository's own git directory remembers. */
+  readonly resolutions?: Resolutions
 }
 
 export type MergeReport = {
@@ -56,11 +60,12 @@ export async function mergeCommits(request: MergeCommitsRequest): Promise<MergeR
       problem: `${request.ours} and ${request.theirs} have no common history.`,
     })
 
+  const resolutions = request.resolutions ?? createFileResolutions(shadow.commonDir)
   const files: FileOutcome[] = []
   const written: NewFile[] = []
   for (const unmerged of merge.unmerged) {
     request.signal?.throwIfAborted()
-    const outcome = await resolvePath(unmerged, merge, objects)
+    const outcome = await resolvePath(unmerged, merge, { objects, resolutions })
     files.push(outcome)
     if (outcome.outcome === 'resolved' && outcome.result)
       written.push({ rawPath: unmerged.rawPath, mode: modeOf(unmerged), content: outcome.result })
@@ -87,7 +92,7 @@ export async function mergeCommits(request: MergeCommitsRequest): Promise<MergeR
 async function resolvePath(
   unmerged: UnmergedPath,
   merge: TreeMerge & { kind: 'merged' },
-  objects: Objects,
+  { objects, resolutions }: { objects: Objects; resolutions: Resolutions },
 ): Promise<FileOutcome> {
   const { path } = unmerged
   const read = async (stage: UnmergedPath['base']): Promise<Buffer | 'too-large' | undefined> =>
@@ -111,13 +116,16 @@ async function resolvePath(
   if (why !== undefined) return declined(kind, why)
   if (!ours || !theirs || (unmerged.base && !base))
     return declined(kind, 'an object is missing (shallow or partial clone)')
-  const outcome = await mergeFile({
-    path,
-    base: base ?? Buffer.alloc(0),
-    ours,
-    theirs,
-    baseless: base === undefined,
-  })
+  const outcome = await mergeFile(
+    {
+      path,
+      base: base ?? Buffer.alloc(0),
+      ours,
+      theirs,
+      baseless: base === undefined,
+    },
+    { resolutions },
+  )
   return { ...outcome, kind }
 }
 

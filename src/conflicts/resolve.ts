@@ -12,6 +12,7 @@ import type {
 } from './conflict.ts'
 import { rungsFor } from './ladder.ts'
 import { regionsOf } from './regions.ts'
+import type { Resolutions } from './resolutions.ts'
 import { mergeLines } from './rungs/trivial.ts'
 import { toText, type MergeText } from './text/encoding.ts'
 import { clashSize, settledText, withMarkers, type Piece } from './text/pieces.ts'
@@ -24,6 +25,8 @@ export type ResolveOptions = {
   /** Names in the conflict markers. */
   readonly names?: { readonly base: string; readonly ours: string; readonly theirs: string }
   readonly rungs?: readonly RungName[]
+  /** What was resolved before. */
+  readonly resolutions?: Resolutions
 }
 
 export async function resolveFile(versions: Versions, options: ResolveOptions = {}): Promise<FileOutcome> {
@@ -33,6 +36,8 @@ export async function resolveFile(versions: Versions, options: ResolveOptions = 
 
   const text = toText(versions)
   const reports: RungReport[] = []
+  const remembered = await recall(versions, { text, kind, options, reports })
+  if (remembered) return remembered
   let best: readonly Piece[] = [{ base: text.base, ours: text.ours, theirs: text.theirs }]
   let rejected: readonly Check[] = []
   const untouched = oneSideUntouched(versions)
@@ -85,6 +90,50 @@ export async function resolveFile(versions: Versions, options: ResolveOptions = 
     }
   }
   return conflicts({ versions, kind, text, best, reports, rejected, options })
+}
+
+/** The first rung: what was accepted for this very conflict, if it still passes the checks. */
+async function recall(
+  versions: Versions,
+  {
+    text,
+    kind,
+    options,
+    reports,
+  }: { text: MergeText; kind: ConflictKind; options: ResolveOptions; reports: RungReport[] },
+): Promise<FileOutcome | undefined> {
+  const started = performance.now()
+  const result = await options.resolutions?.find(versions)
+  if (!result) return undefined
+  const how = 'the same conflict was resolved before'
+  const candidate: Candidate = {
+    result,
+    rung: 'remembered',
+    how,
+    regions: regionsOf(text, 'remembered', how),
+  }
+  const checks = (await options.check?.(candidate, versions)) ?? []
+  const failed = checks.find(({ outcome }) => outcome === 'failed')
+  const reason = failed ? `${failed.layer}: ${failed.reason}` : how
+  reports.push({
+    rung: 'remembered',
+    outcome: failed ? 'rejected' : 'candidate',
+    reason,
+    ms: performance.now() - started,
+  })
+  if (failed) return undefined
+  const { path } = versions
+  return {
+    outcome: 'resolved',
+    path,
+    kind,
+    result,
+    rung: 'remembered',
+    rungs: reports,
+    regions: candidate.regions,
+    checks,
+    reason,
+  }
 }
 
 /** Byte for byte the same as base, or as the other side: then there is nothing to merge, line endings included. */
