@@ -4,7 +4,7 @@
  * pg-boss gives leases with heartbeats, retries after a crash and wake-ups. It is not the truth: `jobs` and
  * `job_executions` are, and a queue entry holds a job's id and nothing else.
  *
- * Settings and traps were measured; the numbers behind them are in docs/decisions/0002-queue.md:
+ * Settings and traps were measured; the numbers behind them are in docs/decisions/0006-queue-settings.md:
  *   - heartbeat 15 s, refreshed each 5 s: a job of two hours is still recovered within 20 s of its worker's death
  *   - one `work()` per slot: notifyWorker wakes only the first of several slots of one call
  *   - supervise only after 11 s of unbroken reach to the database: otherwise an outage longer than the heartbeat
