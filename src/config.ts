@@ -79,9 +79,16 @@ export const KEYS = {
   },
   ANTHROPIC_API_KEY: {
     parse: secret.optional(),
-    sentence: 'The key for the model. Only the gateway gets it. A Claude subscription cannot be used.',
+    sentence:
+      'The key for the model, or several with commas between, in order of preference. Only the gateway gets them. A Claude subscription cannot be used.',
     example: 'sk-ant-…',
     secret: true,
+  },
+  FLOWFORGE_UPSTREAMS_FILE: {
+    parse: path.optional(),
+    sentence:
+      'A JSON file with several upstreams in order of preference, [{"url": …, "key": …}], in the place of FLOWFORGE_UPSTREAM_URL and ANTHROPIC_API_KEY. Only the gateway reads it; keep it readable for FlowForge alone.',
+    example: '/etc/flowforge/upstreams.json',
   },
   FLOWFORGE_PRICES: {
     parse: path.optional(),

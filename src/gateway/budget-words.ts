@@ -18,7 +18,7 @@ const NAMES = {
 export function overBudget(standing: Standing, now: number): ApiError {
   return apiError(
     'billing_error',
-    `The ${nameOf(standing)} is spent: $${toUsd(standing.spentNano)} of $${toUsd(standing.limitNano)}. ${resetOf(standing)}`,
+    `The ${nameOf(standing)} has no room for this call: $${toUsd(standing.spentNano)} of $${toUsd(standing.limitNano)} are spent. ${resetOf(standing)}`,
     {
       'retry-after': String(secondsToReset(standing, now)),
       'anthropic-ratelimit-unified-status': 'rejected',

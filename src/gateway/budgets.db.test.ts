@@ -35,26 +35,29 @@ const boss: KeyPrincipal = {
 let served = 0
 let delayMs = 20
 const bodies: string[] = []
-/** 2,500 tokens in and 2,000 out on Opus 5.5: five cents. */
-const usage = { input_tokens: 2500, output_tokens: 2000 }
-let reply = (response: ServerResponse): void => {
+let spentNano = 0
+/** 1,000 tokens in and 2,300 out on Opus 5.5: five cents; less when it may not say as much. */
+let reply = (response: ServerResponse, maxTokens: number): void => {
+  const usage = { input_tokens: 1000, output_tokens: Math.min(2300, maxTokens) }
+  spentNano += 1000 * 4000 + usage.output_tokens * 20_000
   response
     .writeHead(200, { 'content-type': 'application/json' })
     .end(JSON.stringify({ type: 'message', model: 'claude-opus-5-5', usage }))
 }
 const upstream = createServer((incoming, response) => {
   void Array.fromAsync(incoming as AsyncIterable<Buffer>).then(async (chunks) => {
-    bodies.push(Buffer.concat(chunks).toString())
+    const body = Buffer.concat(chunks).toString()
+    bodies.push(body)
     served++
     await sleep(delayMs)
-    reply(response)
+    reply(response, (JSON.parse(body) as { max_tokens?: number }).max_tokens ?? 0)
   })
 })
 upstream.listen(0, '127.0.0.1')
 await once(upstream, 'listening')
 const upstreamUrl = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`
 const gateway = await startGateway({
-  ...{ databases, listener, authenticator, log: db.log, patienceMs: 20_000 },
+  ...{ databases, listener, authenticator, log: db.log, patienceMs: 20_000, absorbMs: 0 },
   config: {
     FLOWFORGE_HOST: '127.0.0.1',
     FLOWFORGE_GATEWAY_PORT: 0,
@@ -72,7 +75,7 @@ after(async () => {
 const call = (more: object = {}): string =>
   JSON.stringify({
     model: 'claude-opus-5-5',
-    max_tokens: 2000,
+    max_tokens: 2300,
     messages: [{ role: 'user', content: 'hi' }],
     ...more,
   })
@@ -124,6 +127,7 @@ for (const [calls, replicas] of [
         ? [gateway.url]
         : (await Promise.all([1, 2, 3].map(() => startReplica(t)))).map(({ url }) => url)
     const before = served
+    const spentBefore = spentNano
     const answers = await Promise.all(
       Array.from({ length: calls }, (_, at) => send(key, call(), urls[at % urls.length])),
     )
@@ -131,7 +135,8 @@ for (const [calls, replicas] of [
     assert.equal(served - before, good)
     assert.ok(good >= 19 && good <= 20, `${good} were served`)
     await eventually(async () => ((await stands()).reserved === '0.00' ? true : undefined))
-    assert.equal((await stands()).spent, toUsd(good * fromUsd('0.05')))
+    assert.equal((await stands()).spent, toUsd(spentNano - spentBefore))
+    assert.ok(spentNano - spentBefore <= fromUsd('1.00') && spentNano - spentBefore >= fromUsd('0.95'))
     const bad = answers.filter(({ status }) => status !== 200)
     assert.deepEqual(new Set(bad.map(({ error }) => error?.type)), new Set(['billing_error']))
   })
@@ -167,7 +172,8 @@ test('kill -9 of gateways in the middle: the budget holds, nothing stays reserve
   // What is left can be spent.
   const left = fromUsd('1.00') - sum
   const last = await send(key, call(), replicas[2]!.url)
-  assert.equal(last.status, left >= fromUsd('0.04') ? 200 : 429)
+  // The least it can be cut to: its input's bound and 1,024 tokens of answer.
+  assert.equal(last.status, left >= fromUsd('0.032') ? 200 : 429)
 })
 
 test('a refusal is one that Claude Code stops at: billing_error, not to be tried again, with scope, limit and reset', async () => {
@@ -179,7 +185,9 @@ test('a refusal is one that Claude Code stops at: billing_error, not to be tried
   assert.equal(error?.type, 'billing_error')
   assert.match(
     error.message,
-    new RegExp(`^The daily budget of the API key ${keyId} is spent: \\$0.05 of \\$0.04. It resets at 20`),
+    new RegExp(
+      `^The daily budget of the API key ${keyId} has no room for this call: \\$0.032 of \\$0.04 are spent. It resets at 20`,
+    ),
   )
   assert.equal(headers.get('x-should-retry'), 'false')
   assert.ok(Number(headers.get('retry-after')) > 0 && Number(headers.get('retry-after')) <= 86_400)
@@ -242,7 +250,7 @@ test('a soft budget refuses nothing; its answers warn at 75 and 95 percent', asy
 })
 
 test('an error of the upstream costs nothing and gives back what was reserved', async () => {
-  const { key, stands } = await keyWith('0.06')
+  const { key, stands } = await keyWith('0.07')
   const good = reply
   reply = (response) =>
     void response.writeHead(529).end('{"type":"error","error":{"type":"overloaded_error","message":"x"}}')

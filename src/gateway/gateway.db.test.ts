@@ -35,7 +35,7 @@ upstream.listen(0, '127.0.0.1')
 await once(upstream, 'listening')
 const upstreamUrl = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`
 const base = { FLOWFORGE_HOST: '127.0.0.1', FLOWFORGE_GATEWAY_PORT: 0 }
-const options = { databases, listener, authenticator, log: db.log }
+const options = { databases, listener, authenticator, log: db.log, absorbMs: 0 }
 const gateway = await startGateway({
   ...options,
   config: { ...base, FLOWFORGE_UPSTREAM_URL: upstreamUrl, ANTHROPIC_API_KEY: new Secret('sk-ant-real') },

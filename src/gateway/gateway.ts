@@ -10,6 +10,7 @@ import type { Authenticator } from '#tenants'
 import type { Log } from '#telemetry'
 import { apiError, sendError } from './errors.ts'
 import { answer, type Tools } from './proxy.ts'
+import { readTargets } from './targets.ts'
 import { createUpstream } from './upstream.ts'
 
 export type GatewayOptions = {
@@ -17,7 +18,7 @@ export type GatewayOptions = {
     Config,
     'FLOWFORGE_HOST' | 'FLOWFORGE_GATEWAY_PORT' | 'FLOWFORGE_UPSTREAM_URL' | 'ANTHROPIC_API_KEY'
   > &
-    Partial<Pick<Config, 'FLOWFORGE_PRICES'>>
+    Partial<Pick<Config, 'FLOWFORGE_PRICES' | 'FLOWFORGE_UPSTREAMS_FILE'>>
   readonly databases: Databases
   readonly listener: Pick<Listener, 'listen'>
   readonly authenticator: Authenticator
@@ -27,6 +28,8 @@ export type GatewayOptions = {
   readonly slowHeadersMs?: number
   /** How long reservations outlive a gateway that is not seen; 30 seconds by default. */
   readonly leaseMs?: number
+  /** How long a call waits for an upstream that is overloaded; 4 minutes by default. */
+  readonly absorbMs?: number
   /** How long a call waits for money that calls under way hold; 5 minutes by default. */
   readonly patienceMs?: number
 }
@@ -41,10 +44,12 @@ const DRAIN_MS = 5_000
 
 /** Starts the gateway: the Messages API for jobs and keys of FlowForge, with the real key behind it. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { config, log, slowHeadersMs = 15_000 } = options
-  const upstream = createUpstream(config)
+  const { config, log, slowHeadersMs = 15_000, clock = systemClock } = options
+  const upstream = createUpstream(readTargets(config), {
+    clock,
+    ...(options.absorbMs === undefined ? {} : { absorbMs: options.absorbMs }),
+  })
   const prices = readPrices({ FLOWFORGE_PRICES: config.FLOWFORGE_PRICES })
-  const clock = options.clock ?? systemClock
   const accounts = await createAccounts({
     ...{ databases: options.databases, listener: options.listener, log, clock },
     ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),

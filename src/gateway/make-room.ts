@@ -24,6 +24,8 @@ export type Spender = {
   readonly body: Buffer
   /** What the ledger is to know of the call if this process dies. */
   readonly facts: Readonly<Record<string, unknown>>
+  /** An upstream is open: what is granted is sent in the same turn. */
+  readonly isSentAtOnce: boolean
   readonly signal: AbortSignal
 }
 
@@ -85,7 +87,7 @@ export async function makeRoom({ accounts, prices, clock, log }: Tools, spender:
     wantedNano: costOf(sized.maxTokens),
     comfortableNano: costOf(Math.min(sized.maxTokens, Math.max(COMFORTABLE_TOKENS, sized.leastTokens))),
     leastNano: costOf(sized.leastTokens),
-    isSentAtOnce: true,
+    isSentAtOnce: spender.isSentAtOnce,
     facts: spender.facts,
     signal: spender.signal,
   })

@@ -110,8 +110,10 @@ async function pass(
   const { principal, call, callId, startedAt, body } = asked
   const facts = factsOf(request, asked)
   const owner = ownerOf(principal)
+  const isSentAtOnce = tools.upstream.isOpen
   const room = await makeRoom(tools, {
     ...{ id: callId, occurredAt: new Date(startedAt), owner, call, body, facts, signal: client.signal },
+    isSentAtOnce,
   })
   if (room.kind === 'closed') return sendError(response, room.error, asked.id)
   if (room.kind === 'gone') return
@@ -120,6 +122,9 @@ async function pass(
     const { body: paidBody, headers } = room
     end = await passOn(tools, request, response, {
       ...{ ...asked, body: paidBody, headers, signal: client.signal },
+      ...(room.reservedNano === undefined || isSentAtOnce
+        ? {}
+        : { beforeSending: () => tools.accounts.reservations.markSent(callId) }),
       settle: (passed) => record(tools, asked, facts, passed),
     })
   } finally {
@@ -135,6 +140,7 @@ type Ending = 'settled' | 'not-sent'
 type Outgoing = Asked & {
   readonly headers: readonly string[]
   readonly signal: AbortSignal
+  readonly beforeSending?: () => Promise<boolean>
   readonly settle?: (passed: Passed) => Promise<void>
 }
 
@@ -151,7 +157,22 @@ async function passOn(
     rawHeaders: request.rawHeaders,
     body,
     signal,
+    ...(outgoing.principal.kind === 'job' && outgoing.principal.priority !== undefined
+      ? { priority: outgoing.principal.priority }
+      : {}),
+    ...(outgoing.beforeSending === undefined ? {} : { beforeSending: outgoing.beforeSending }),
   })
+  if (answered.kind === 'not-sent') {
+    sendError(response, apiError('unavailable', 'The call waited too long and was not sent.'), outgoing.id)
+    return 'not-sent'
+  }
+  if (answered.kind === 'overloaded') {
+    const { status, statusMessage, rawHeaders, body: said } = answered.answer
+    response.writeHead(status, statusMessage, endToEndHeaders(rawHeaders, isNotForClients))
+    response.end(said)
+    await settle({ status, aborted: false, meter: createMeter('', '', 0) })
+    return 'settled'
+  }
   if (answered.kind === 'unreachable') {
     // The client went before the answer began; whether it was worked on is not known.
     if (signal.aborted) {

@@ -27,6 +27,8 @@ export type JobPrincipal = {
   readonly jobId: JobId
   readonly executionId: ExecutionId
   readonly repositoryId?: RepositoryId
+  /** Of the job: its calls go before those of a lower one when they must wait. */
+  readonly priority?: number
   readonly scopes: readonly Scope[]
   /** "job 12" */
   readonly name: string

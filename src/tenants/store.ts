@@ -38,7 +38,15 @@ export async function findJobToken(system: Db, sha256: Buffer): Promise<JobPrinc
         .onRef('jobs.id', '=', 'job_tokens.job_id')
         .onRef('jobs.current_execution', '=', 'job_tokens.execution_id'),
     )
-    .select(['job_tokens.organization_id', 'job_id', 'execution_id', 'models', 'number', 'repository_id'])
+    .select([
+      'job_tokens.organization_id',
+      'job_id',
+      'execution_id',
+      'models',
+      'number',
+      'repository_id',
+      'priority',
+    ])
     .where('secret_sha256', '=', sha256)
     .where('expires_at', '>', sql<Date>`now()`)
     .executeTakeFirst()
@@ -49,6 +57,7 @@ export async function findJobToken(system: Db, sha256: Buffer): Promise<JobPrinc
     jobId: row.job_id as JobId,
     executionId: row.execution_id as ExecutionId,
     repositoryId: row.repository_id as RepositoryId,
+    priority: row.priority,
     scopes: ['gateway:use'],
     name: `job ${row.number}`,
     models: row.models,

@@ -174,6 +174,7 @@ test('a job token is good while its execution has the job, and no longer', async
     jobId,
     executionId: execution,
     repositoryId: repository_id,
+    priority: 0,
     scopes: ['gateway:use'],
     name: 'job 1',
     models: ['claude-x'],
