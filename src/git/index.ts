@@ -10,6 +10,7 @@ export {
   type GuestFolders,
   type GuestGitCommand,
 } from './guest.ts'
+export { COLLECT_LIMITS } from './collect.ts'
 export { createHostCheck, type CheckHost, type HostAnswer } from './hosts.ts'
 export { parseAddress, type Address } from './address.ts'
 export { branchNameProblem, isCommitId } from './names.ts'
@@ -36,3 +37,4 @@ export type {
   PushRequest,
   Unreachable,
 } from './outcomes.ts'
+export { RemoteAway } from './outcomes.ts'

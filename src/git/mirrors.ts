@@ -12,7 +12,7 @@ import { tidy } from './maintenance.ts'
 import { ensureMirror } from './mirror-directory.ts'
 import { keptAs } from './names.ts'
 import type { GitOperation, OperationName } from './operation.ts'
-import type { GitRepository, Mirror, Mirrors, OnBehalfOf } from './outcomes.ts'
+import { RemoteAway, type GitRepository, type Mirror, type Mirrors, type OnBehalfOf } from './outcomes.ts'
 import { fileIds, readFile, resolve, withCommits, writeRef, type Place } from './place.ts'
 import { push } from './push.ts'
 import { changedPaths } from './raw-changes.ts'
@@ -60,7 +60,7 @@ function openMirror(place: Place, onBehalfOf: OnBehalfOf, options: MirrorsOption
     log.warn({ repository: repository.id }, 'git.mirror-refilled')
     const outcome = await fetchAll(place, signal)
     if (outcome.kind === 'unreachable')
-      throw new Error(`the mirror cannot be filled again: ${outcome.problem}`)
+      throw new RemoteAway(`The mirror is empty and cannot be filled: ${outcome.problem}`)
   }
   const needing = <T>(commits: readonly string[], work: () => Promise<T>, signal = NEVER) =>
     withCommits(place, commits, { refetch: () => refetch(signal), work })

@@ -135,3 +135,8 @@ export type PushOutcome =
   | { readonly kind: 'checked-out'; readonly problem: string }
   | Unreachable
 export type ContainsOutcome = { readonly kind: 'contained' } | { readonly kind: 'absent' } | Unreachable
+
+/** The mirror lacks what is needed and the remote, from which it could be filled again, cannot be reached: try later. */
+export class RemoteAway extends Error {
+  override readonly name = 'RemoteAway'
+}

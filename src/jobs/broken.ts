@@ -1,7 +1,8 @@
 /** What is thrown in the middle of a story: a stop, an outage or a full disk ends it as a value; anything else is a bug. */
 import { isOutage } from '#db'
+import { RemoteAway } from '#git'
 import { StaleClaim, type Claim } from './claim.ts'
-import { infrastructureFailed } from './retry.ts'
+import { backOff, infrastructureFailed } from './retry.ts'
 import type { End } from './settle.ts'
 import { Stop } from './stop.ts'
 
@@ -16,6 +17,7 @@ export function endOfThrown(claim: Claim, error: unknown): End | undefined {
         'No space is left on the disk of FLOWFORGE_HOME. Free some, or set FLOWFORGE_HOME to a larger disk; the job is tried again.',
     })
   }
+  if (error instanceof RemoteAway) return again(claim, { cause: 'unreachable', message: error.message })
   return isOutage(error) ? again(claim, { cause: 'database', message: 'The database was away.' }) : undefined
 }
 
@@ -33,6 +35,20 @@ function endOfStop({ why }: Stop): End {
       }
     case 'lost':
       throw new StaleClaim()
+  }
+}
+
+/**
+ * A fault of ours while a landing is written. The push may have been made, so nobody knows yet how the job ends: the
+ * lane asks the remote again, however long the fault lasts.
+ */
+export function endWhileLanding(claim: Claim): End {
+  return {
+    kind: 'again',
+    cause: 'internal',
+    message: `FlowForge failed while this job landed (execution ${claim.executionId}); the worker's log has the cause. It is tried again.`,
+    counts: 'infrastructure',
+    delayMs: backOff(claim.job.infrastructure_failures, 5_000),
   }
 }
 

@@ -1,17 +1,22 @@
 /** The work of a running agent, saved every few minutes: the work tree as a bundle, the agent's own state as an archive. */
 import { restoreState, saveState } from '#agent'
-import { commitCommand } from '#git'
+import { COLLECT_LIMITS, commitCommand } from '#git'
 import { inOrganization } from '#db'
 import { sleep } from '#lib/clock.ts'
 import { newId } from '#lib/ids.ts'
 import type { Sandbox } from '#sandbox'
 import { resultMessage } from './landing-message.ts'
 import { openScratch } from './scratch.ts'
+import { stopReasonOf } from './stop.ts'
 import type { Checkpoint } from './start.ts'
 import type { Work } from './work.ts'
 import type { Workspace } from './workspace.ts'
 
-const BUNDLE_LIMIT_BYTES = 2 * 1024 ** 3
+const BUNDLE_LIMIT_BYTES = COLLECT_LIMITS.bundleBytes
+/** A work tree with a named pipe in place of a .gitignore keeps git waiting for ever. */
+const SAVE_LIMIT_MS = 5 * 60_000
+/** When the agent has ended somebody waits for it: a worker that is stopped has 25 s. */
+const LAST_SAVE_LIMIT_MS = 20_000
 
 export type Checkpoints = AsyncDisposable & {
   /** Saves now. Never throws: a checkpoint that fails is logged, the work goes on. */
@@ -26,10 +31,20 @@ export function keepCheckpoints(
   const { tools, events } = work
   const ended = new AbortController()
   let saving: Promise<void> = Promise.resolve()
+  // Nobody goes on from a job that is cancelled, nor from what a worker saves that has lost it.
+  const useless = new AbortController()
+  const onStop = (): void => {
+    const why = stopReasonOf(work.signal)
+    if (why === 'cancelled' || why === 'lost') useless.abort()
+  }
+  work.signal.addEventListener('abort', onStop, { once: true })
+  onStop()
 
-  async function save(): Promise<void> {
+  async function save(timeoutMs: number): Promise<void> {
+    if (useless.signal.aborted) return
     try {
-      const saved = await saveOnce(work, workspace.sandbox, session)
+      const options = { timeoutMs, signal: useless.signal }
+      const saved = await saveOnce(work, workspace.sandbox, session, options)
       if (saved) events.write('checkpoint.saved', saved)
     } catch (error) {
       tools.log.warn({ err: error, job: work.claim.key.id }, 'checkpoint.failed')
@@ -43,7 +58,7 @@ export function keepCheckpoints(
     for (;;) {
       await sleep(tools.settings.checkpointEveryMs, ended.signal)
       if (ended.signal.aborted) return
-      saving = save()
+      saving = save(SAVE_LIMIT_MS)
       await saving
     }
   }
@@ -52,11 +67,12 @@ export function keepCheckpoints(
   return {
     async save() {
       await saving
-      await save()
+      await save(LAST_SAVE_LIMIT_MS)
     },
     async [Symbol.asyncDispose]() {
       ended.abort()
       await rounds
+      work.signal.removeEventListener('abort', onStop)
     },
   }
 }
@@ -65,6 +81,7 @@ async function saveOnce(
   work: Work,
   sandbox: Sandbox,
   session: { readonly id: string; readonly base: string },
+  options: { readonly timeoutMs: number; readonly signal: AbortSignal },
 ): Promise<{ readonly workTree: boolean; readonly session: boolean } | undefined> {
   const { claim, tools } = work
   await using scratch = await openScratch(work)
@@ -75,14 +92,15 @@ async function saveOnce(
       author: tools.settings.commitAuthor,
       date: new Date(tools.clock.now()),
     }),
-    { timeoutMs: 5 * 60_000 },
+    options,
   )
   const bundleFile = scratch.path('checkpoint.bundle')
   const hasBundle =
     bundle.exitCode === 0 &&
     (await sandbox.take('checkpoint.bundle', bundleFile, BUNDLE_LIMIT_BYTES)) === 'taken'
   const stateFile = scratch.path('state.tar')
-  const hasState = claim.job.agent === 'claude' && (await saveState(sandbox, stateFile)) === 'saved'
+  const hasState =
+    claim.job.agent === 'claude' && (await saveState(sandbox, stateFile, options.signal)) === 'saved'
   if (!hasBundle && !hasState) return undefined
   const bundleBlob = hasBundle ? await tools.blobs.putFile(bundleFile) : null
   const sessionBlob = hasState ? await tools.blobs.putFile(stateFile) : null

@@ -1,15 +1,17 @@
 /** The result: made inside the sandbox as a bundle, verified on its way into the mirror, kept in storage. */
-import { commitCommand, NOTHING_CHANGED } from '#git'
+import { COLLECT_LIMITS, commitCommand, NOTHING_CHANGED } from '#git'
 import { reach } from '#lib/race-points.ts'
 import type { Landing } from './landing.ts'
 import { resultMessage } from './landing-message.ts'
 import { agentFailed } from './retry.ts'
 import { openScratch } from './scratch.ts'
 import type { End } from './settle.ts'
+import { throwIfStopped } from './stop.ts'
 import type { Work } from './work.ts'
 import type { Workspace } from './workspace.ts'
 
-const BUNDLE_LIMIT_BYTES = 2 * 1024 ** 3
+/** More would be refused after it was copied. */
+const BUNDLE_LIMIT_BYTES = COLLECT_LIMITS.bundleBytes
 
 export async function bringHome(
   work: Work,
@@ -27,8 +29,9 @@ export async function bringHome(
       author: tools.settings.commitAuthor,
       date: new Date(tools.clock.now()),
     }),
-    { timeoutMs: 10 * 60_000 },
+    { timeoutMs: 10 * 60_000, signal: work.signal },
   )
+  throwIfStopped(work.signal)
   if (made.exitCode === NOTHING_CHANGED) return nothingChanged(work, summary)
   if (made.exitCode !== 0) {
     return agentFailed(job, {

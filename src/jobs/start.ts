@@ -19,12 +19,15 @@ export async function findStart(work: Work): Promise<Start> {
   const { claim, mirror, signal } = work
   const { job } = claim
   const checkpoint = await findCheckpoint(work)
-  if (checkpoint && job.base_commit !== null && (await mirror.resolve(job.base_commit)) !== undefined) {
-    return { kind: 'found', commit: job.base_commit, checkpoint }
-  }
+  const base = job.base_commit
+  const goesOn = async (): Promise<boolean> =>
+    checkpoint !== undefined && base !== null && (await mirror.resolve(base)) !== undefined
+  if (base !== null && (await goesOn())) return { kind: 'found', commit: base, checkpoint }
   const fetched = await mirror.fetchBranch(job.base_ref, signal)
   switch (fetched.kind) {
     case 'fetched':
+      // The mirror was lost, or is another worker's: the checkpoint's base came with the branch.
+      if (base !== null && (await goesOn())) return { kind: 'found', commit: base, checkpoint }
       return { kind: 'found', commit: fetched.commit, checkpoint: undefined }
     case 'missing': {
       const commit = await resolveOther(work)

@@ -19,3 +19,9 @@ export function stopReasonOf(signal: AbortSignal): StopReason | undefined {
     ? 'time-limit'
     : 'lost'
 }
+
+/** A program that was ended because the job is to stop did not fail. */
+export function throwIfStopped(signal: AbortSignal): void {
+  const why = stopReasonOf(signal)
+  if (why) throw signal.reason instanceof Stop ? signal.reason : new Stop(why)
+}

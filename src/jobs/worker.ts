@@ -8,11 +8,12 @@ import { sleep } from '#lib/clock.ts'
 import { newId, type ExecutionId, type WorkerId } from '#lib/ids.ts'
 import { reach } from '#lib/race-points.ts'
 import { admit } from './admission.ts'
-import { endOfThrown } from './broken.ts'
+import { endOfThrown, endWhileLanding } from './broken.ts'
 import { claimJob, StaleClaim, type Claim } from './claim.ts'
 import { createEventLog } from './events.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { landJob } from './land.ts'
+import { findOpenLanding } from './landing.ts'
 import { costOf } from './cost.ts'
 import type { Delivery } from './queue.ts'
 import { reconcile } from './reconcile.ts'
@@ -112,6 +113,8 @@ export async function startWorker(
         return { end }
       }
       log.error({ err: error, job: work.claim.key.id, execution: work.claim.executionId }, 'job.broke')
+      if (work.claim.phase === 'land' && (await findOpenLanding(work).catch(() => 'unknown')) !== undefined)
+        return { end: endWhileLanding(work.claim) }
       const message = `FlowForge failed at this job (execution ${work.claim.executionId}); the worker's log has the cause.`
       return { end: { kind: 'failed', cause: 'internal', message } }
     }

@@ -9,7 +9,7 @@ import { infrastructureFailed } from './retry.ts'
 import { openScratch } from './scratch.ts'
 import type { End, Why } from './settle.ts'
 import type { Checkpoint } from './start.ts'
-import { Stop, stopReasonOf } from './stop.ts'
+import { throwIfStopped } from './stop.ts'
 import type { Work } from './work.ts'
 
 export type Workspace = AsyncDisposable & { readonly sandbox: Sandbox }
@@ -73,12 +73,6 @@ export async function openWorkspace(
     return { kind: 'ended', end: { kind: 'failed', ...failed } }
   }
   return { kind: 'open', workspace: { sandbox, [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose]() } }
-}
-
-/** A program that was ended because the job is to stop did not fail. */
-function throwIfStopped(signal: AbortSignal): void {
-  const why = stopReasonOf(signal)
-  if (why) throw signal.reason instanceof Stop ? signal.reason : new Stop(why)
 }
 
 async function fill(
