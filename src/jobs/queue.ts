@@ -172,12 +172,19 @@ function affected(answer: unknown): number {
 
 const UNBROKEN_MS = 11_000
 const SUPERVISE_EVERY_MS = 5_000
+const PAUSE_MS = 5_000
 
 async function superviseWhenReachable(boss: PgBoss, signal: AbortSignal, log: Log): Promise<void> {
   let reachableSince: number | undefined
   let supervisedAt = 0
+  let lookedAt = Date.now()
   while (!signal.aborted) {
     const now = performance.now()
+    // By the wall clock, which goes on while a laptop sleeps: after a pause of this process (SIGSTOP, a suspended
+    // machine) its own live jobs look dead until their heartbeats have come back.
+    const pausedMs = Date.now() - lookedAt
+    if (pausedMs > PAUSE_MS) reachableSince = undefined
+    lookedAt = Date.now()
     try {
       await boss.getDb().executeSql('select 1')
       reachableSince ??= now
