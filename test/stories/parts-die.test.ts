@@ -29,42 +29,45 @@ const PHASES: readonly Phase[] = [
 
 type Victim = 'api' | 'gateway' | 'postgres' | 'agent'
 
-for (const victim of ['api', 'gateway', 'postgres', 'agent'] as const satisfies readonly Victim[]) {
-  describe(`kill -9 of ${victim}`, { concurrency: 2 }, () => {
-    for (const { name, event } of PHASES) {
-      if (victim === 'agent' && event === 'check.started') continue
-      test(name, async (t) => {
-        const story = await startStory(t, { embedded: victim === 'postgres' })
-        const origin = await story.makeOrigin()
-        const { job } = await story.client.submit({
-          repository: origin,
-          into: 'main',
-          task: slowTask,
-          checks: ['sleep 2; test -f hello.txt'],
-          maxAttempts: 2,
+// Mostly waiting, so several at once.
+describe('kill -9 of', { concurrency: 2 }, () => {
+  for (const victim of ['api', 'gateway', 'postgres', 'agent'] as const satisfies readonly Victim[]) {
+    describe(victim, { concurrency: 2 }, () => {
+      for (const { name, event } of PHASES) {
+        if (victim === 'agent' && event === 'check.started') continue
+        test(name, async (t) => {
+          const story = await startStory(t, { embedded: victim === 'postgres' })
+          const origin = await story.makeOrigin()
+          const { job } = await story.client.submit({
+            repository: origin,
+            into: 'main',
+            task: slowTask,
+            checks: ['sleep 2; test -f hello.txt'],
+            maxAttempts: 2,
+          })
+          const numbers: number[] = []
+          const reading = (async () => {
+            for await (const { number } of story.client.followEvents(job.id)) numbers.push(number)
+          })()
+          await story.reached(job, event)
+          process.kill(pidOf(story, victim), 'SIGKILL')
+          await reading
+          const ended = await story.client.readJob(job.id)
+          assert.equal(ended.state, 'succeeded', ended.message ?? '')
+          assert.equal(await git(origin, 'show', 'main:hello.txt'), 'hello')
+          const landings = await git(origin, 'log', '--merges', '--format=%H', 'main')
+          assert.equal(landings, ended.landedCommit, 'landed once')
+          assert.deepEqual(
+            numbers,
+            numbers.map((_, index) => index + 1),
+            'every event once and in order',
+          )
+          if (victim !== 'agent') assert.equal(ended.attempts, 1, 'what was done is not done twice')
         })
-        const numbers: number[] = []
-        const reading = (async () => {
-          for await (const { number } of story.client.followEvents(job.id)) numbers.push(number)
-        })()
-        await story.reached(job, event)
-        process.kill(pidOf(story, victim), 'SIGKILL')
-        await reading
-        const ended = await story.client.readJob(job.id)
-        assert.equal(ended.state, 'succeeded', ended.message ?? '')
-        assert.equal(await git(origin, 'show', 'main:hello.txt'), 'hello')
-        const landings = await git(origin, 'log', '--merges', '--format=%H', 'main')
-        assert.equal(landings, ended.landedCommit, 'landed once')
-        assert.deepEqual(
-          numbers,
-          numbers.map((_, index) => index + 1),
-          'every event once and in order',
-        )
-        if (victim !== 'agent') assert.equal(ended.attempts, 1, 'what was done is not done twice')
-      })
-    }
-  })
-}
+      }
+    })
+  }
+})
 
 function pidOf(story: Story, victim: Victim): number {
   switch (victim) {

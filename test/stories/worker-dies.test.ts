@@ -6,7 +6,7 @@ import { describe, test } from 'node:test'
 import { RACE_POINTS } from '#lib/race-points.ts'
 import { git, startStory, type Story } from '#test/story.ts'
 
-describe('a worker killed at', { concurrency: 4 }, () => {
+describe('a worker killed at', { concurrency: 6 }, () => {
   for (const point of RACE_POINTS) {
     test(point, async (t) => {
       const story = await startStory(t, {
