@@ -340,6 +340,45 @@ test('a notification that is lost delays events and loses none', async () => {
   assert.deepEqual(kinds, ['agent.text', 'job.cancelled', 'end'])
 })
 
+test('hundreds of readers of one job leave connections for everybody else', async () => {
+  const { job: made } = await api.client.submit(job() as never)
+  const live = await createLive(api.listener)
+  const principal = (await api.authenticator.authenticate(api.apiKey))!
+  let looking = 0
+  let most = 0
+  const counted = async <T>(look: Promise<T>): Promise<T> => {
+    most = Math.max(most, (looking += 1))
+    return look.finally(() => (looking -= 1))
+  }
+  const stop = new AbortController()
+  const readers = Array.from({ length: 200 }, async () => {
+    const kinds: string[] = []
+    for await (const step of follow({
+      jobs: {
+        read: (...args) => counted(api.jobs.read(...args)),
+        events: (...args) => counted(api.jobs.events(...args)),
+      },
+      live,
+      name: made.id,
+      after: 0,
+      authenticate: async () => principal,
+      signal: stop.signal,
+    }))
+      kinds.push(step.kind)
+    return kinds
+  })
+  await api.client.cancel(made.id)
+  for (const kinds of await Promise.all(readers)) assert.deepEqual(kinds, ['event', 'event', 'end'])
+  assert.equal(most, 4)
+})
+
+test('a NUL in a path is refused in words', async () => {
+  for (const path of ['jobs?repository=%00', 'repositories/%00']) {
+    const response = await fetch(`${api.url}/api/v1/${path}`, { headers: { 'x-api-key': api.apiKey } })
+    assert.equal(response.status, 400, path)
+  }
+})
+
 test('the log is plain text in which nothing moves a cursor', async () => {
   const { job: made } = await api.client.submit(job() as never)
   await api.happen(made.id, [

@@ -31,15 +31,17 @@ export async function* follow(options: FollowOptions): AsyncGenerator<Followed> 
   const { jobs, live, name, authenticate, signal, quietMs = QUIET_MS } = options
   let principal = await authenticate()
   let after = options.after
-  using moment = live.now((await jobs.read(principal, name)).id)
+  const readJob = () => live.inTurn(() => jobs.read(principal, name))
+  const readEvents = () => live.inTurn(() => jobs.events(principal, name, after, BATCH))
+  using moment = live.now((await readJob()).id)
   while (!signal.aborted) {
     // The job first, its events after: what made it final is then among the events.
-    const job = await jobs.read(principal, name)
-    for (let batch = await jobs.events(principal, name, after, BATCH); ;) {
+    const job = await readJob()
+    for (let batch = await readEvents(); ;) {
       for (const event of batch) yield { kind: 'event', event }
       after = batch.at(-1)?.number ?? after
       if (batch.length < BATCH) break
-      batch = await jobs.events(principal, name, after, BATCH)
+      batch = await readEvents()
     }
     if (job.finishedAt !== null) return yield { kind: 'end', job }
     const before = Date.now()

@@ -11,6 +11,9 @@ import { refuse } from '#lib/errors.ts'
 export function guardAgainstPages(app: FastifyInstance, names: readonly string[]): void {
   const known = new Set(['localhost', ...names.map((name) => name.toLowerCase())])
   app.addHook('onRequest', async (request) => {
+    // No name holds it and PostgreSQL takes it in no text.
+    if (/%00/.test(request.url))
+      throw refuse('invalid_request', { problem: 'the path holds a NUL character.' })
     const { host = '', origin } = request.headers
     const name = hostNameOf(host)
     // An address cannot be rebound: only names can.

@@ -7,6 +7,8 @@ import type { Listener } from '#db'
 export type Live = Disposable & {
   /** Remember now, read, then wait: whatever happens after `now` ends the wait at once. */
   now(jobId: string): Moment
+  /** Runs a look of one reader when it is its turn: hundreds of readers leave connections for everybody else. */
+  inTurn<T>(look: () => Promise<T>): Promise<T>
   readonly readers: number
 }
 
@@ -14,6 +16,9 @@ export type Moment = Disposable & {
   /** Ends with the next event of the job, after `timeoutMs` at the latest, or when the signal is aborted. */
   next(timeoutMs: number, signal: AbortSignal): Promise<void>
 }
+
+/** Of the ten connections that this process has (see openDatabases). */
+const LOOKS_AT_ONCE = 4
 
 export async function createLive(listener: Pick<Listener, 'listen'>): Promise<Live> {
   const waiting = new Map<string, Set<() => void>>()
@@ -48,8 +53,24 @@ export async function createLive(listener: Pick<Listener, 'listen'>): Promise<Li
     }
   }
 
+  let looking = 0
+  const queue: (() => void)[] = []
+  async function inTurn<T>(look: () => Promise<T>): Promise<T> {
+    // Whoever ends hands its place over, so nobody who comes meanwhile takes it.
+    if (looking < LOOKS_AT_ONCE) looking += 1
+    else await new Promise<void>((resolve) => queue.push(resolve))
+    try {
+      return await look()
+    } finally {
+      const next = queue.shift()
+      if (next) next()
+      else looking -= 1
+    }
+  }
+
   return {
     now,
+    inTurn,
     get readers() {
       return readers
     },
