@@ -2,7 +2,7 @@
 import type { RequestListener } from 'node:http'
 import { ignoreLeftOversCommand, unpackCommand } from '#git'
 import { Refusal, refuse } from '#lib/errors.ts'
-import type { Sandbox } from '#sandbox'
+import type { EgressDecision, Sandbox } from '#sandbox'
 import { restoreSession } from './checkpoints.ts'
 import { findLayer, keepLayer, type Layer } from './layers.ts'
 import { infrastructureFailed } from './retry.ts'
@@ -41,7 +41,7 @@ export async function openWorkspace(
       },
       {
         ...(options.gate ? { model: options.gate } : {}),
-        onEgress: (decision) => events.write('sandbox.egress', { ...decision }),
+        onEgress: tellEgress(events),
       },
       signal,
     )
@@ -73,6 +73,23 @@ export async function openWorkspace(
     return { kind: 'ended', end: { kind: 'failed', ...failed } }
   }
   return { kind: 'open', workspace: { sandbox, [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose]() } }
+}
+
+const EGRESS_EVENTS = 2_000
+const TARGET_CHARACTERS = 500
+
+/** Evidence for people. An agent that asks in a loop, with kilobytes for a path, must not fill the database with it. */
+function tellEgress(events: Work['events']): (decision: EgressDecision) => void {
+  let told = 0
+  return (decision) => {
+    told += 1
+    if (told > EGRESS_EVENTS) return
+    events.write('sandbox.egress', {
+      ...decision,
+      target: decision.target.slice(0, TARGET_CHARACTERS),
+      ...(told === EGRESS_EVENTS ? { last: 'what came after this one is not told' } : {}),
+    })
+  }
 }
 
 async function fill(

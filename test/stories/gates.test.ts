@@ -50,3 +50,28 @@ test('a link in the place of a folder that configures agents waits too', async (
   const job = await run(origin, 'mkdir tools; echo {} > tools/settings.json; ln -s tools .claude', {})
   assert.deepEqual([job.state, job.reviewReasons], ['needs_review', ['edits .claude']], job.message ?? '')
 })
+
+test('an agent that asks the egress gate in a loop does not fill the database with what it asked', async () => {
+  const origin = await story.makeOrigin()
+  const script = `
+    const { request, Agent } = require('node:http')
+    const agent = new Agent({ keepAlive: true, maxSockets: 20 })
+    const ask = () => new Promise((done) => {
+      request({ socketPath: '/run/ff/egress.sock', agent, path: '/' + 'A'.repeat(8000), headers: { host: 'a.example' } }, (answer) => answer.resume().on('end', done)).on('error', done).end()
+    })
+    const lane = async () => { for (let n = 0; n < 200; n++) await ask() }
+    Promise.all(Array.from({ length: 20 }, lane)).then(() => console.log('asked'))`
+  const { job } = await story.client.submit({
+    ...{ repository: origin, into: 'main', task: 'Ask', agent: 'command' },
+    command: ['sh', '-c', '/opt/ff/node -e "$0"; echo x > x.txt', script],
+  })
+  assert.equal((await story.settled(job)).state, 'succeeded')
+  let told = 0
+  let bytes = 0
+  for await (const event of story.client.followEvents(job.id)) {
+    if (event.kind === 'sandbox.egress') told += 1
+    bytes += JSON.stringify(event).length
+  }
+  assert.equal(told, 2000)
+  assert.ok(bytes < 2_500_000, `${bytes} bytes`)
+})
