@@ -71,7 +71,8 @@ describe('an agent that looks around', { concurrency: 2 }, () => {
         `try bash -c 'exec 3<>/dev/tcp/${api.hostname}/${api.port}'`,
         "try bash -c 'exec 3<>/dev/tcp/10.0.0.1/80'",
         "try bash -c 'exec 3<>/dev/tcp/1.1.1.1/443'",
-        'try getent hosts data.evil.example',
+        // The sandbox's own resolver answers with its own loopback address; nothing is asked outside.
+        `try sh -c 'getent hosts data.evil.example | grep -vE "^(127[.]|::1)"'`,
         "try bash -c 'echo x > /dev/udp/1.1.1.1/53 && cat < /dev/udp/1.1.1.1/53'",
         'ls /sys/class/net 2>/dev/null; cat /proc/net/dev',
       ].join('\n'),
