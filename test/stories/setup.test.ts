@@ -137,6 +137,27 @@ test('a script that the set-up command names counts like a lock file', async (t)
   assert.equal(await git(origin, 'show', 'main:seen.txt'), '2')
 })
 
+test('a set-up that is ended because the job is to stop has not failed', async (t) => {
+  const story = await startStory(t)
+  const origin = await story.makeOrigin()
+  const slow = {
+    repository: origin,
+    into: 'main',
+    task: 'y',
+    agent: 'command',
+    command: ['sh', '-c', 'echo y > y.txt'],
+  } as const
+  const cancelled = (await story.client.submit({ ...slow, setup: 'sleep 600' })).job
+  await story.reached(cancelled, 'setup.started')
+  await story.client.cancel(cancelled.id)
+  assert.equal((await story.settled(cancelled, 20_000)).state, 'cancelled')
+  const stopped = (await story.client.submit({ ...slow, setup: 'sleep 3' })).job
+  await story.reached(stopped, 'setup.started')
+  process.kill(story.running.pids()['worker'] ?? 0, 'SIGTERM')
+  const ended = await story.settled(stopped)
+  assert.deepEqual([ended.state, ended.attempts], ['succeeded', 2], ended.message ?? '')
+})
+
 async function setupsOf(story: Story, job: Job): Promise<readonly string[]> {
   return (await story.client.listEvents(job.id))
     .map(({ kind }) => kind)
