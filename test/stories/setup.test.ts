@@ -140,13 +140,13 @@ test('a script that the set-up command names counts like a lock file', async (t)
 test('a set-up that is ended because the job is to stop has not failed', async (t) => {
   const story = await startStory(t)
   const origin = await story.makeOrigin()
-  const slow = {
+  const slow: JobRequestInput = {
     repository: origin,
     into: 'main',
     task: 'y',
     agent: 'command',
     command: ['sh', '-c', 'echo y > y.txt'],
-  } as const
+  }
   const cancelled = (await story.client.submit({ ...slow, setup: 'sleep 600' })).job
   await story.reached(cancelled, 'setup.started')
   await story.client.cancel(cancelled.id)
