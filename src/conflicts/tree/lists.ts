@@ -68,11 +68,19 @@ function mergeChunk(
   const added = [...part.ours, ...part.theirs].filter(({ versions }) => !versions.base)
   const isFree = ({ versions }: Element): boolean => Boolean((versions.ours ?? versions.theirs)?.free)
   const each = additions(part)
-  if (added.every(isFree) && !isOrderOpen(each)) {
+  if (added.every(isFree) && !isOrderOpen(each) && !isBesideRewrittenImport(part)) {
     for (const note of additionNotes(each)) notes.add(note)
     return inOrder(setOrder(part, shape))
   }
   return whole(part)
+}
+
+/** An import that one side rewrote beside imports that the other side added: people settle these in every way. */
+function isBesideRewrittenImport({ base }: Three<readonly Element[]>): boolean {
+  return base.some(({ versions: { base: before, ours, theirs } }) => {
+    if (!before?.key || !/^(import|from|require) /.test(before.key)) return false
+    return (ours !== undefined && ours.id !== before.id) !== (theirs !== undefined && theirs.id !== before.id)
+  })
 }
 
 const isSame = (a: readonly Element[], b: readonly Element[]): boolean =>

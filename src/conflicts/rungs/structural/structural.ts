@@ -16,7 +16,10 @@ const MAX_CHARACTERS = 1_500_000
 export async function mergeStructure(text: MergeText, language: Language): Promise<RungAnswer> {
   if (text.base.length + text.ours.length + text.theirs.length > MAX_CHARACTERS)
     return { kind: 'stopped', reason: 'too large for syntax trees' }
-  const parser = await openParser(language)
+  const parser = await openParser(language).catch((error: unknown) => String(error))
+  // An installation without the grammar merges by lines; it does not fail.
+  if (typeof parser === 'string')
+    return { kind: 'stopped', reason: `the grammar could not be loaded: ${parser}` }
   const interner = createInterner()
   const trees: {
     base?: ReturnType<typeof parse>
