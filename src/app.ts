@@ -8,7 +8,7 @@ import { createListener, inOrganization, openDatabases, type Databases, type Rol
 import { createGitRecorder, createMirrors, requireGit, type Mirrors } from '#git'
 import { systemClock } from '#lib/clock.ts'
 import { createJobQueue, createJobs, startWorker, type ModelSource } from '#jobs'
-import { createHostGuard, createRepositories, openRepository } from '#repositories'
+import { createRepositories, openRepository } from '#repositories'
 import { createVault, type MasterKey } from '#secrets'
 import { createFolderBlobs } from '#storage'
 import { createLog, type Log } from '#telemetry'
@@ -161,7 +161,6 @@ function openMirrors(config: Config, databases: Databases, log: Log, stack: Asyn
   return createMirrors({
     home: config.FLOWFORGE_HOME,
     recorder: stack.use(createGitRecorder(databases)),
-    checkHost: createHostGuard(config.FLOWFORGE_ALLOWED_NETWORKS),
     allowedNetworks: config.FLOWFORGE_ALLOWED_NETWORKS,
     log,
   })

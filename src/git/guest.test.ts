@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { appendFile, chmod, mkdir, readFile, rm, stat } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { ignoreLeftOversCommand, NOTHING_CHANGED } from './guest.ts'
+import { commitCommand, GUEST_FAILED, ignoreLeftOversCommand, NOTHING_CHANGED } from './guest.ts'
 import { createGuest, createOrigin, createTestMirrors, NEVER, sh, writeFiles, type Files } from '#test/git.ts'
 
 const FILES: Files = { 'a.txt': 'a\n', 'dir/b.txt': 'b\n', '.gitignore': 'ignored/\n*.log\n' }
@@ -46,6 +47,21 @@ test('an untouched work tree gives nothing', async (t) => {
   const { guest, workspace } = await start(t)
   await writeFiles(workspace, { 'ignored/x': 'x', 'y.log': 'y' })
   assert.equal((await guest.commit()).code, NOTHING_CHANGED)
+  assert.ok(!existsSync(guest.result))
+})
+
+test('a git that is ended while it reads the work tree, without a word, leaves nothing out in silence', async (t) => {
+  const { guest, workspace } = await start(t)
+  await writeFiles(workspace, { 'large.bin': randomBytes(1_000_000), 'small.txt': 's\n' })
+  const { argv, env } = commitCommand({
+    name: 'result',
+    message: 'Do the task',
+    author: { name: 'A', email: 'a@localhost' },
+    date: new Date(0),
+    folders: { workspace, in: guest.in, out: guest.out },
+  })
+  const made = await guest.run({ argv: ['/bin/sh', '-c', 'ulimit -f 200; exec "$@"', 'sh', ...argv], env })
+  assert.equal(made.code, GUEST_FAILED, made.stderr)
   assert.ok(!existsSync(guest.result))
 })
 

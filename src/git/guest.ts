@@ -181,6 +181,8 @@ for shared in "$agent"/sharedindex.*; do [ -f "$shared" ] && cp -p "$shared" "$o
 # Stages the folder $1 of the work tree; nested repositories without a commit, which git does not take, are listed.
 stage() {
   (cd "$workspace/$1" && GIT_WORK_TREE="$workspace/$1" git add -A --ignore-errors .) 2>"$own/said" && return 0
+  # Only this one fault is known and mended. A git that was ended, or found no space even for its own words, left files out.
+  grep -q "^error: '.*/' does not have a commit checked out\$" "$own/said" || return 1
   sed -n "s/^error: '\(.*\)\/' does not have a commit checked out\$/\1/p" "$own/said" |
     while IFS= read -r empty; do printf '%s%s\n' "$1" "$empty"; done >>"$own/nested"
   ! grep '^\(error\|fatal\):' "$own/said" | grep -v "does not have a commit checked out\$" | grep -vq '^fatal: adding files failed$'

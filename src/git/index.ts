@@ -11,7 +11,6 @@ export {
   type GuestGitCommand,
 } from './guest.ts'
 export { COLLECT_LIMITS } from './collect.ts'
-export { createHostCheck, type CheckHost, type HostAnswer } from './hosts.ts'
 export { parseAddress, type Address } from './address.ts'
 export { branchNameProblem, isCommitId } from './names.ts'
 export { gitVersion, requireGit, NEEDED_GIT } from './version.ts'

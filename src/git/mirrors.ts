@@ -2,10 +2,10 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isUuid } from '#lib/ids.ts'
+import { createHostGuard, type HostGuard } from '#lib/networks.ts'
 import type { Log } from '#telemetry'
 import { collect } from './collect.ts'
 import { fetchAll, fetchBranch, remoteContains } from './fetch.ts'
-import { createHostCheck, type CheckHost } from './hosts.ts'
 import { INPUT_LIMITS, writeInputBundle, type InputLimits } from './input-bundle.ts'
 import { commitMerge, diff, merge } from './merge.ts'
 import { tidy } from './maintenance.ts'
@@ -28,14 +28,14 @@ export type MirrorsOptions = {
   /** Private networks that repositories may be in, as CIDR blocks. */
   readonly allowedNetworks?: readonly string[]
   /** Instead of the check by DNS and allowedNetworks. */
-  readonly checkHost?: CheckHost
+  readonly checkHost?: HostGuard
   /** A file of certificates to trust instead of the system's. */
   readonly certificates?: string
   readonly inputLimits?: Partial<InputLimits>
 }
 
 export function createMirrors(options: MirrorsOptions): Mirrors {
-  const checkHost = options.checkHost ?? createHostCheck(options.allowedNetworks ?? [])
+  const checkHost = options.checkHost ?? createHostGuard(options.allowedNetworks ?? [])
   const context: RemoteContext = { home: options.home, checkHost, certificates: options.certificates }
   const landings = new Map<string, readonly string[]>()
   void sweepPurses(options.home)

@@ -21,13 +21,13 @@ import {
   sh,
   type Origin,
 } from '#test/git.ts'
-import type { CheckHost } from './hosts.ts'
+import type { HostGuard } from '#lib/networks.ts'
 import type { GitRepository, Mirror } from './outcomes.ts'
 
 const TOKEN = 'ghp_Secret+Token/with=signs'
 /** The name resolves nowhere: only the pinned address can have been used. */
 const HOST = 'git.flowforge.test'
-const pinned: CheckHost = async (host) =>
+const pinned: HostGuard = async (host) =>
   host === HOST ? { kind: 'addresses', addresses: ['127.0.0.1'] } : { kind: 'unknown', temporary: false }
 
 async function roundTrip(origin: Origin, mirror: Mirror): Promise<void> {

@@ -8,7 +8,7 @@ import { constants } from 'node:fs'
 import { access, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { parseAddress, type Address } from './address.ts'
-import type { CheckHost } from './hosts.ts'
+import type { HostGuard } from '#lib/networks.ts'
 import type { GitCredential, GitRepository, Unreachable } from './outcomes.ts'
 
 export type Remote = AsyncDisposable & {
@@ -25,7 +25,7 @@ export type Remote = AsyncDisposable & {
 export type RemoteContext = {
   /** FLOWFORGE_HOME. */
   readonly home: string
-  readonly checkHost: CheckHost
+  readonly checkHost: HostGuard
   /** Certificates to trust instead of the system's, as a file. */
   readonly certificates?: string | undefined
 }

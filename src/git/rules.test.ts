@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseAddress } from './address.ts'
-import { createHostCheck } from './hosts.ts'
+import { createHostGuard } from '#lib/networks.ts'
 import { readMergeTree } from './merge.ts'
 import { branchNameProblem, headOf } from './names.ts'
 import { changeProblem, collisions, isGitFolder, linkProblem } from './path-rules.ts'
@@ -103,7 +103,7 @@ test('an address is https, ssh or an absolute path', () => {
 })
 
 test('private addresses are refused unless a network is allowed', async () => {
-  const check = createHostCheck([])
+  const check = createHostGuard([])
   for (const host of [
     '127.0.0.1',
     '10.1.2.3',
@@ -123,8 +123,8 @@ test('private addresses are refused unless a network is allowed', async () => {
     assert.equal((await check(host)).kind, 'private', host)
   for (const host of ['93.184.215.14', '2606:4700::1111'])
     assert.deepEqual(await check(host), { kind: 'addresses', addresses: [host] })
-  assert.equal((await createHostCheck(['10.1.0.0/16'])('10.1.2.3')).kind, 'addresses')
-  assert.equal((await createHostCheck(['10.1.0.0/16'])('10.2.2.3')).kind, 'private')
+  assert.equal((await createHostGuard(['10.1.0.0/16'])('10.1.2.3')).kind, 'addresses')
+  assert.equal((await createHostGuard(['10.1.0.0/16'])('10.2.2.3')).kind, 'private')
 })
 
 test('names that mean .git somewhere are seen (T16)', () => {

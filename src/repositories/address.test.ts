@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { parseAddress, type AddressRules } from './address.ts'
-import { createHostGuard } from './networks.ts'
+import { createHostGuard } from '#lib/networks.ts'
 
 const root = await realpath(await mkdtemp(join(tmpdir(), 'ff-address-')))
 after(() => rm(root, { recursive: true }))

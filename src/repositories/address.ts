@@ -6,7 +6,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { isAbsolute, join, sep } from 'node:path'
 import { refuse, type Refusal } from '#lib/errors.ts'
-import { createNetworks } from './networks.ts'
+import { createNetworks } from '#lib/networks.ts'
 
 export type AddressRules = {
   /** The caller has the scope `operator`: paths are allowed. */

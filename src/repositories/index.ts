@@ -1,7 +1,6 @@
 /** Office: registered repositories, what addresses are taken, and their credentials. */
 export { parseAddress, type AddressRules, type RepositoryAddress } from './address.ts'
 export { checkBranchName } from './branch-name.ts'
-export { createHostGuard, type HostAnswer, type HostGuard } from './networks.ts'
 export {
   createRepositories,
   findOrRegister,
