@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 import { freePort, processesOf, ROOT, runToEnd } from '#test/command-line.ts'
+import { removeHome } from '#test/story.ts'
 
 test('the demo runs from a clone in a private folder', { timeout: 240_000 }, async (t) => {
   // Beside this checkout: node_modules are hard links, which do not cross disks.
@@ -15,7 +16,7 @@ test('the demo runs from a clone in a private folder', { timeout: 240_000 }, asy
   await chmod(home, 0o755)
   t.after(async () => {
     await rm(folder, { recursive: true, force: true })
-    await rm(home, { recursive: true, force: true })
+    await removeHome(home)
   })
   await chmod(folder, 0o700)
   const clone = join(folder, 'flowforge')

@@ -1,19 +1,19 @@
 /** kill -9 of `flowforge up` itself, and what a second start says. */
 import assert from 'node:assert/strict'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { createClient } from '#api'
 import { flowforge, freePort, processesOf, startUp } from '#test/command-line.ts'
-import { git, makeOrigin } from '#test/story.ts'
+import { git, makeOrigin, removeHome } from '#test/story.ts'
 
 describe('flowforge up', { concurrency: 2 }, () => {
   test('after kill -9 of up the next start ends or adopts what was left, and the job ends once', async (t) => {
     const home = await mkdtemp(join(tmpdir(), 'ff-story-'))
     await chmod(home, 0o755)
-    t.after(() => rm(home, { recursive: true, force: true }))
+    t.after(() => removeHome(home))
     const env = {
       FLOWFORGE_HOME: home,
       FLOWFORGE_PORT: String(await freePort()),
@@ -72,7 +72,7 @@ describe('flowforge up', { concurrency: 2 }, () => {
   test('a port that is taken is named, with what to do', async (t) => {
     const home = await mkdtemp(join(tmpdir(), 'ff-story-'))
     await chmod(home, 0o755)
-    t.after(() => rm(home, { recursive: true, force: true }))
+    t.after(() => removeHome(home))
     const server = createServer()
     const port = await freePort()
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))

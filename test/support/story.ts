@@ -85,7 +85,7 @@ export async function startStory(t: Ending, options: StoryOptions = {}): Promise
 }
 
 /** A worker that was killed at the very end leaves mounted disks for the next start, which does not come here. */
-async function removeHome(home: string): Promise<void> {
+export async function removeHome(home: string): Promise<void> {
   const mounts = (await readFile('/proc/mounts', 'utf8').catch(() => ''))
     .split('\n')
     .map((line) => line.split(' ')[1] ?? '')
