@@ -19,7 +19,7 @@ export function parseAddress(text: string): Address {
     return wrong('it is too long or has control characters.')
   if (isAbsolute(text)) return { kind: 'path', path: normalize(text) }
   const short = /^([^@/:\s]+)@([^@/:\s]+):(?!\/\/)([^\s]+)$/.exec(text)
-  if (short) return ssh(short[1]!, short[2]!, 22, short[3]!.startsWith('/') ? short[3]! : `/~/${short[3]!}`)
+  if (short) return scpLike(short[1]!, short[2]!, short[3]!)
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.protocol === 'https:') return https(url)
   if (url?.protocol === 'ssh:') {
@@ -44,14 +44,22 @@ function ssh(user: string, hostname: string, port: number, path: string): Addres
   if (!isHost(host)) return wrong('its host name is not valid.')
   if (!USER.test(user)) return wrong('its user name is not valid.')
   // The path ends up in the command line of the remote shell; git quotes it, a leading dash is an option there.
-  if (path.length < 2 || path.startsWith('/-') || path.startsWith('/~/-'))
-    return wrong('its path is not valid.')
+  if (path.length < 2 || path.startsWith('/-')) return wrong('its path is not valid.')
   return {
     kind: 'ssh',
     host,
     port,
     url: `ssh://${user}@${isIP(host) === 6 ? `[${host}]` : host}:${port}${path}`,
   }
+}
+
+/**
+ * user@host:path stays as it is: hosts such as GitHub look up the path they are given, and the same place written as a URL
+ * would reach them as ~/path.
+ */
+function scpLike(user: string, hostname: string, path: string): Address {
+  const address = ssh(user, hostname, 22, path.startsWith('/') ? path : `/${path}`)
+  return address.kind === 'ssh' ? { ...address, url: `${user}@${hostname}:${path}` } : address
 }
 
 function isHost(host: string): boolean {

@@ -65,7 +65,7 @@ test('an address is https, ssh or an absolute path', () => {
     kind: 'ssh',
     host: 'example.com',
     port: 22,
-    url: 'ssh://git@example.com:22/~/a/b.git',
+    url: 'git@example.com:a/b.git',
   })
   assert.deepEqual(parseAddress('ssh://me@example.com:2222/a/b.git'), {
     kind: 'ssh',
