@@ -20,7 +20,9 @@ test('a connection that breaks in the middle of a query fails that query and not
   await failed
   await killer.end()
   // The pool learns of the broken connection when its socket closes, a moment after the query failed.
-  while ((await asSystem(databases, (trx) => sql`select 1`.execute(trx)).catch(() => undefined)) === undefined);
+  while (
+    (await asSystem(databases, (trx) => sql`select 1`.execute(trx)).catch(() => undefined)) === undefined
+  );
   const { rows } = await asSystem(databases, (trx) => sql<{ one: number }>`select 1 as one`.execute(trx))
   assert.equal(rows[0]?.one, 1)
 })
