@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { appendFile, chmod, mkdir, readFile, rm, stat } from 'node:fs/promises'
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -50,9 +49,15 @@ test('an untouched work tree gives nothing', async (t) => {
   assert.ok(!existsSync(guest.result))
 })
 
-test('a git that is ended while it reads the work tree, without a word, leaves nothing out in silence', async (t) => {
+test('a git that finds no space even for its own words leaves nothing out in silence', async (t) => {
   const { guest, workspace } = await start(t)
-  await writeFiles(workspace, { 'large.bin': randomBytes(1_000_000), 'small.txt': 's\n' })
+  await writeFiles(workspace, { 'small.txt': 's\n' })
+  // What git does on a full disk is to fail; that its message was lost too is what this stands for.
+  const path = '/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin'
+  await writeFiles(guest.out, {
+    'bin/git': `#!/bin/sh\ncase " $* " in *" add "*) exit 128 ;; esac\nPATH=${path} exec git "$@"\n`,
+  })
+  await chmod(join(guest.out, 'bin/git'), 0o755)
   const { argv, env } = commitCommand({
     name: 'result',
     message: 'Do the task',
@@ -60,7 +65,7 @@ test('a git that is ended while it reads the work tree, without a word, leaves n
     date: new Date(0),
     folders: { workspace, in: guest.in, out: guest.out },
   })
-  const made = await guest.run({ argv: ['/bin/sh', '-c', 'ulimit -f 200; exec "$@"', 'sh', ...argv], env })
+  const made = await guest.run({ argv, env: { ...env, PATH: `${join(guest.out, 'bin')}:${path}` } })
   assert.equal(made.code, GUEST_FAILED, made.stderr)
   assert.ok(!existsSync(guest.result))
 })
