@@ -1,18 +1,19 @@
 /**
  * No sandbox at all: commands run as the worker itself, with its rights, its network and its files. For experiments.
  *
- * The port is the same, so guest paths are turned into host paths wherever they appear in arguments, variables and
- * folders; a guest path inside a file is not found.
+ * The port is the same, so guest paths are turned into host paths (local/guest-paths.ts).
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, renameSync } from 'node:fs'
-import { cp, readdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import type { Log } from '#telemetry'
 import { putFile, takeFile } from '../exchange.ts'
 import { guestEnvironment } from '../local/environment.ts'
 import { createGateServer, openGates } from '../local/gates.ts'
+import { translateCommand, translateGuestPaths } from '../local/guest-paths.ts'
+import { copyLayer } from '../local/layers.ts'
 import { createLayout, isSandboxId, type Layout } from '../local/layout.ts'
 import { runGuest } from '../run-guest.ts'
 import type {
@@ -53,7 +54,7 @@ const GUARANTEES: Guarantees = {
   ],
 }
 
-const DIRECTORIES = ['workspace', 'state', 'cache', 'in', 'out', 'agent', 'opt'] as const
+const DIRECTORIES = ['workspace', 'state', 'cache', 'in', 'out', 'agent'] as const
 const NOT_STARTED = 127
 
 export function createNoSandboxes(options: NoSandboxesOptions): Sandboxes {
@@ -96,7 +97,7 @@ async function openDirectory(
   const sockets = layout.sockets(spec.id)
   mkdirSync(directory)
   for (const name of DIRECTORIES) mkdirSync(join(directory, name))
-  if (spec.layer) await restoreLayer(spec.layer, directory)
+  if (spec.layer) await copyLayer(spec.layer, directory)
   const opened = await openGates(
     sockets,
     { 'model.sock': gates.model && createGateServer(gates.model) },
@@ -104,10 +105,10 @@ async function openDirectory(
   )
   const guests = new Set<GuestProcess>()
   let closing: Promise<void> | undefined
-  const paths = hostPaths(directory, sockets)
+  const translate = translateGuestPaths(placesOf(directory, sockets, options))
   const start = (command: GuestCommand): GuestProcess => {
     if (closing) throw new Error(`the sandbox ${spec.id} is closed`)
-    const guest = startHere(command, paths, environmentOf(command, spec, paths, options))
+    const guest = startHere(translateCommand(command, environmentOf(command, spec, options), translate))
     guests.add(guest)
     void guest.exited.finally(() => guests.delete(guest))
     return guest
@@ -127,8 +128,7 @@ async function openDirectory(
     take: (name, hostFile, maxBytes) => takeFile(join(directory, 'out'), name, hostFile, maxBytes),
     saveLayer: async (hostPath) => {
       const making = `${hostPath}.making`
-      for (const name of ['workspace', 'cache'])
-        await cp(join(directory, name), join(making, name), { recursive: true, verbatimSymlinks: true })
+      await copyLayer(directory, making)
       renameSync(making, hostPath)
     },
     [Symbol.asyncDispose]: () => {
@@ -138,15 +138,12 @@ async function openDirectory(
   }
 }
 
-async function restoreLayer(layer: string, directory: string): Promise<void> {
-  for (const name of ['workspace', 'cache'])
-    await cp(join(layer, name), join(directory, name), { recursive: true, verbatimSymlinks: true })
-}
-
-type Paths = (text: string) => string
-
-function hostPaths(directory: string, sockets: string): Paths {
-  const places: Readonly<Record<string, string>> = {
+function placesOf(
+  directory: string,
+  sockets: string,
+  options: NoSandboxesOptions,
+): Readonly<Record<string, string>> {
+  return {
     '/workspace': join(directory, 'workspace'),
     '/state': join(directory, 'state'),
     '/cache': join(directory, 'cache'),
@@ -154,27 +151,25 @@ function hostPaths(directory: string, sockets: string): Paths {
     '/exchange/out': join(directory, 'out'),
     '/home/agent': join(directory, 'agent'),
     '/run/ff': sockets,
+    '/opt/ff/node': process.execPath,
+    ...(options.claudeBinary ? { '/opt/ff/claude': options.claudeBinary } : {}),
   }
-  const found = new RegExp(`(?<![\\w./-])(${Object.keys(places).join('|')})(?![\\w-])`, 'g')
-  return (text) => text.replaceAll(found, (path) => places[path] ?? path)
 }
 
 function environmentOf(
   command: GuestCommand,
   spec: SandboxSpec,
-  paths: Paths,
   options: NoSandboxesOptions,
 ): Readonly<Record<string, string>> {
   const { PATH = '', ...others } = guestEnvironment(spec.toolchains, command.env)
   const programs = [process.execPath, ...(options.claudeBinary ? [options.claudeBinary] : [])].map(dirname)
-  const variables = { ...others, PATH: [PATH, ...programs].join(delimiter) }
-  return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, paths(value)]))
+  return { ...others, PATH: [PATH, ...programs].join(delimiter) }
 }
 
-function startHere(command: GuestCommand, paths: Paths, env: Readonly<Record<string, string>>): GuestProcess {
-  const [file = '', ...args] = command.argv.map(paths)
+function startHere({ argv, cwd, env }: ReturnType<typeof translateCommand>): GuestProcess {
+  const [file = '', ...args] = argv
   const child = spawn(file, args, {
-    cwd: paths(command.cwd ?? '/workspace'),
+    cwd,
     env,
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,

@@ -4,8 +4,8 @@
  * As root a layer is mounted copy-on-write (an overlay on an idmapped mount, about 15 ms whatever its size; what a
  * sandbox writes counts against its disk). Where that is not possible it is copied. A layer in use must not be removed.
  */
-import { chownSync, mkdirSync } from 'node:fs'
-import { rename, rm, stat } from 'node:fs/promises'
+import { chownSync, constants, mkdirSync } from 'node:fs'
+import { cp, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SYSCALL_NUMBERS } from '../seccomp/profile.ts'
@@ -37,6 +37,13 @@ export async function restoreLayer(
     if (slot !== undefined) await runProgram('chown', ['-hR', `${slot}:${slot}`, join(disk, part)])
   }
   return { workspace: join(disk, 'workspace'), cache: join(disk, 'cache') }
+}
+
+/** For technologies that mount nothing. Only for what no guest can change meanwhile: a path may become a link. */
+export async function copyLayer(from: string, to: string): Promise<void> {
+  const options = { recursive: true, verbatimSymlinks: true, preserveTimestamps: true } as const
+  for (const part of LAYER_PARTS)
+    await cp(join(from, part), join(to, part), { ...options, mode: constants.COPYFILE_FICLONE })
 }
 
 async function mountLayer(layer: string, directory: string, slot: number): Promise<LayerPlaces> {
