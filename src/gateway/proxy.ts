@@ -102,7 +102,10 @@ async function pass(
   asked: Asked,
 ): Promise<void> {
   const client = new AbortController()
-  response.once('close', () => client.abort())
+  // A reason of our own: making the usual one for each call costs as much as finding its key.
+  response.once('close', () => {
+    if (!response.writableFinished) client.abort(CLIENT_GONE)
+  })
   if (!costsMoney(asked)) {
     await passOn(tools, request, response, { ...asked, headers: [], signal: client.signal })
     return
@@ -133,6 +136,8 @@ async function pass(
     else if (end === undefined) void record(tools, asked, facts, { status: 500, aborted: true })
   }
 }
+
+const CLIENT_GONE = new Error('the client is gone')
 
 /** `not-sent`: nothing of it reached the upstream. */
 type Ending = 'settled' | 'not-sent'
@@ -195,7 +200,10 @@ async function passOn(
   )
   const passed = endToEndHeaders(message.rawHeaders, isNotForClients)
   response.writeHead(status, message.statusMessage, [...passed, ...outgoing.headers])
-  response.flushHeaders()
+  // With the first piece if that is here already: one system call less. If not, they go alone at once.
+  setImmediate(() => {
+    if (!response.destroyed) response.flushHeaders()
+  })
   const isWhole = await copy(message, response, meter)
   const settled = settle({
     ...{ status, aborted: !isWhole, meter },
@@ -232,8 +240,18 @@ function isNotForClients(name: string): boolean {
 /** Passes each piece as it comes; a slow reader slows the upstream. False: one of the two went before the end. */
 function copy(message: IncomingMessage, response: ServerResponse, meter: Meter): Promise<boolean> {
   return new Promise((resolve) => {
+    let isCorked = false
     message.on('data', (chunk: Buffer) => {
       meter.take(chunk)
+      // Head, pieces and end that come in one turn of the loop go out in one system call, and none waits longer.
+      if (!isCorked) {
+        isCorked = true
+        response.cork()
+        setImmediate(() => {
+          isCorked = false
+          response.uncork()
+        })
+      }
       if (!response.write(chunk)) {
         message.pause()
         response.once('drain', () => message.resume())

@@ -9,7 +9,7 @@ const ALL_BODIES_LIMIT_BYTES = 512 * 1024 * 1024
 export type Bodies = { bytes: number }
 
 /** Reads a body whole: it must be judged before any of it is passed on. */
-export async function readBody(
+export function readBody(
   request: IncomingMessage,
   response: ServerResponse,
   bodies: Bodies,
@@ -17,16 +17,26 @@ export async function readBody(
   const chunks: Buffer[] = []
   let bytes = 0
   response.once('close', () => void (bodies.bytes -= bytes))
-  // Leaving the loop must not cut the connection: the refusal still has to be said.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    bodies.bytes += chunk.length
-    if (bytes > BODY_LIMIT_BYTES) return apiError('request_too_large', 'The request is larger than 33 MB.')
-    if (bodies.bytes > ALL_BODIES_LIMIT_BYTES)
-      return apiError('overloaded_error', 'The gateway has too much in hand. Try again shortly.')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+  return new Promise((resolve, reject) => {
+    /** Leaving must not cut the connection: the refusal still has to be said. */
+    const refuse = (error: ApiError): void => {
+      request.off('data', take).pause()
+      resolve(error)
+    }
+    const take = (chunk: Buffer): void => {
+      bytes += chunk.length
+      bodies.bytes += chunk.length
+      if (bytes > BODY_LIMIT_BYTES)
+        return refuse(apiError('request_too_large', 'The request is larger than 33 MB.'))
+      if (bodies.bytes > ALL_BODIES_LIMIT_BYTES)
+        return refuse(apiError('overloaded_error', 'The gateway has too much in hand. Try again shortly.'))
+      chunks.push(chunk)
+    }
+    request.on('data', take)
+    request.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
+    request.once('error', reject)
+    request.once('close', () => reject(new Error('the client went in the middle of its request')))
+  })
 }
 
 const DRAIN_LIMIT_BYTES = 64 * 1024 * 1024
