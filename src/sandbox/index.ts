@@ -1,6 +1,7 @@
 /** Workshop: where foreign code runs. */
 export { createLocalSandboxes, type LocalSandboxesOptions } from './adapters/bubblewrap.ts'
 export { createNoSandboxes, type NoSandboxesOptions } from './adapters/none.ts'
+export { createSeatbeltSandboxes, type SeatbeltSandboxesOptions } from './adapters/seatbelt.ts'
 export { namesOfMissing, refuseWeaker } from './local/guarantees.ts'
 export {
   createSandboxes,

@@ -7,6 +7,7 @@ import { Refusal } from '#lib/errors.ts'
 import type { Log } from '#telemetry'
 import { createLocalSandboxes } from './adapters/bubblewrap.ts'
 import { createNoSandboxes } from './adapters/none.ts'
+import { createSeatbeltSandboxes } from './adapters/seatbelt.ts'
 import {
   DEFAULT_LIMITS,
   type EgressPolicy,
@@ -27,7 +28,8 @@ export async function createSandboxes(config: Config, log?: Log): Promise<Sandbo
       ...(claude ? { claudeBinary: claude } : {}),
       ...(log ? { log } : {}),
     })
-  return createLocalSandboxes({
+  const createForHost = process.platform === 'darwin' ? createSeatbeltSandboxes : createLocalSandboxes
+  return createForHost({
     home: config.FLOWFORGE_HOME,
     allowWeaker: config.FLOWFORGE_ALLOW_WEAKER,
     allowedNetworks: config.FLOWFORGE_ALLOWED_NETWORKS,

@@ -23,7 +23,10 @@ const SENTENCES: Readonly<Record<Weakenable, string>> = {
     'inodeLimit: the number of files is looked at every few seconds only; run as root, outside a container.',
 }
 
-export function bubblewrapGuarantees(cgroups: Cgroups, disks: Disks): Guarantees {
+export function bubblewrapGuarantees(
+  cgroups: Pick<Cgroups, 'memory' | 'processes' | 'cpu'>,
+  disks: Pick<Disks, 'kind'>,
+): Guarantees {
   const holds = {
     memoryLimit: cgroups.memory,
     processLimit: cgroups.processes,
