@@ -115,7 +115,11 @@ test('a landing commit is the same on every worker, whatever is in its words', a
 })
 
 test('a diff is cut off where it gets too long, and file ids tell what changed', async (t) => {
-  const { mirror, fork } = await start(t, { 'package.json': '{}\n', 'dir/[x]*.txt': 'x\n' })
+  const { mirror, fork } = await start(t, {
+    'package.json': '{}\n',
+    'packages/a/package.json': '{}\n',
+    'dir/[x]*.txt': 'x\n',
+  })
   const { target, result } = await fork(
     { 'big.txt': 'line\n'.repeat(10_000) },
     { 'package.json': '{"a":1}\n' },
@@ -123,9 +127,9 @@ test('a diff is cut off where it gets too long, and file ids tell what changed',
   assert.match(await mirror.diff(target, result, 1_000_000), /"a":1/)
   const cut = await mirror.diff(target, result, 500)
   assert.ok(cut.length < 600 && cut.includes('cut off after 500 bytes'))
-  const names = ['package.json', 'none', 'dir', 'dir/[x]*.txt', '*']
+  const names = { names: ['package.json'], paths: ['none', 'dir', 'dir/[x]*.txt', '*'] }
   const [before, after] = [await mirror.fileIds(target, names), await mirror.fileIds(result, names)]
-  assert.deepEqual([...before.keys()].toSorted(), ['dir/[x]*.txt', 'package.json'])
+  assert.deepEqual([...before.keys()].toSorted(), ['dir/[x]*.txt', 'package.json', 'packages/a/package.json'])
   assert.notEqual(before.get('package.json'), after.get('package.json'))
   assert.deepEqual(await mirror.changedPaths(target, result), [
     { path: 'big.txt', change: 'deleted' },

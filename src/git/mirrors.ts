@@ -110,7 +110,7 @@ function openMirror(place: Place, onBehalfOf: OnBehalfOf, options: MirrorsOption
       }),
     readFile: (commit, path, maxBytes) =>
       needing([commit], () => readFile(place, { commit, path, maxBytes })),
-    fileIds: (commit, paths) => needing([commit], () => fileIds(place, commit, paths)),
+    fileIds: (commit, wanted) => needing([commit], () => fileIds(place, commit, wanted)),
     changedPaths: (from, to) => needing([from, to], () => changedPaths(place, { from, to })),
     diff: (from, to, maxBytes) => needing([from, to], () => diff(place, { from, to }, maxBytes)),
     push: (request, signal) => {

@@ -53,8 +53,11 @@ export type Mirror = {
   writeBundle(commit: string, without: readonly string[], file: string): Promise<void>
   /** Brings a bundle from our own storage back into the mirror. */
   restoreBundle(file: string): Promise<void>
-  /** The object ids of those paths that are files in the commit: what a cache key can rest on. */
-  fileIds(commit: string, paths: readonly string[]): Promise<ReadonlyMap<string, string>>
+  /** The object ids of files at these paths, and of files with these names in any folder: path to id. */
+  fileIds(
+    commit: string,
+    wanted: { readonly paths: readonly string[]; readonly names: readonly string[] },
+  ): Promise<ReadonlyMap<string, string>>
   /** The text of a file in a commit; undefined when it is absent, no regular file, or larger than `maxBytes`. */
   readFile(commit: string, path: string, maxBytes: number): Promise<string | undefined>
   changedPaths(from: string, to: string): Promise<readonly ChangedPath[]>

@@ -39,17 +39,23 @@ export async function missingCommits(place: Place, commits: readonly string[]): 
   return commits.filter((_, at) => found[at] === undefined)
 }
 
-/** Blobs only; in one process. */
+/** A tree of a million files has about 100 bytes for each. */
+const LISTING_BYTES = 256 * 1024 ** 2
+
+/** Blobs only; in one process. ls-tree knows no patterns, so the whole tree is listed and looked through. */
 export async function fileIds(
   place: Place,
   commit: string,
-  paths: readonly string[],
+  wanted: { readonly paths: readonly string[]; readonly names: readonly string[] },
 ): Promise<ReadonlyMap<string, string>> {
-  const args = ['ls-tree', '-r', '-z', '--full-tree', commitId(commit), '--', ...paths]
-  const text = await git({ repository: place.path, args, env: { GIT_LITERAL_PATHSPECS: '1' } })
+  const paths = new Set(wanted.paths)
+  const names = new Set(wanted.names)
+  const args = ['ls-tree', '-r', '-z', '--full-tree', commitId(commit)]
+  const text = await git({ repository: place.path, args, maxOutputBytes: LISTING_BYTES })
   const entries = text.split('\0').flatMap((line) => {
     const [, id, path] = /^\d{6} blob ([0-9a-f]{40})\t(.+)$/s.exec(line) ?? []
-    return id !== undefined && path !== undefined ? [[path, id] as const] : []
+    if (id === undefined || path === undefined) return []
+    return paths.has(path) || names.has(path.slice(path.lastIndexOf('/') + 1)) ? [[path, id] as const] : []
   })
   return new Map(entries)
 }

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { inOrganization } from '#db'
@@ -48,7 +48,10 @@ export async function findLayer(work: Work, commit: string): Promise<Layer> {
   const { claim, tools, mirror } = work
   const { job } = claim
   if (job.setup_command === null) return { key: undefined, path: undefined }
-  const files = await mirror.fileIds(commit, [...DEPENDENCY_FILES, ...filesNamedIn(job.setup_command)])
+  const files = await mirror.fileIds(commit, {
+    names: DEPENDENCY_FILES,
+    paths: filesNamedIn(job.setup_command),
+  })
   const key = createHash('sha256')
     .update(
       JSON.stringify([
@@ -97,7 +100,24 @@ export async function keepLayer(work: Work, sandbox: Sandbox, key: string): Prom
   }
 }
 
+const KEEP_UNUSED_MS = 7 * 24 * 60 * 60 * 1000
+
+/** Removes what no job began from for a week: longer than any job may run, so that nothing is taken from under one. */
+export async function forgetOldLayers(directory: string, now: number): Promise<readonly string[]> {
+  const forgotten: string[] = []
+  for (const name of await readdir(directory).catch(() => [])) {
+    const path = join(directory, name)
+    const { mtimeMs } = await stat(path)
+    if (now - mtimeMs < KEEP_UNUSED_MS) continue
+    await rm(path, { recursive: true, force: true })
+    forgotten.push(name)
+  }
+  return forgotten
+}
+
 async function noteUse({ claim, tools }: Work, key: string, path: string): Promise<void> {
+  const now = new Date()
+  await utimes(path, now, now)
   await inOrganization(tools.databases, claim.key.organizationId, (trx) =>
     trx
       .insertInto('setup_caches')

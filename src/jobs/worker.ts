@@ -13,6 +13,7 @@ import { claimJob, StaleClaim, type Claim } from './claim.ts'
 import { createEventLog } from './events.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { landJob } from './land.ts'
+import { forgetOldLayers } from './layers.ts'
 import { findOpenLanding } from './landing.ts'
 import { costOf } from './cost.ts'
 import type { Delivery } from './queue.ts'
@@ -190,6 +191,10 @@ export async function startWorker(
     every(5_000, 'alive', sayAlive),
     every(5_000, 'control', () => hear(undefined)),
     every(10_000, 'reconcile', () => reconcile(tools)),
+    every(3_600_000, 'layers', async () => {
+      const forgotten = await forgetOldLayers(tools.settings.layerDirectory, tools.clock.now())
+      if (forgotten.length > 0) log.info({ forgotten: forgotten.length }, 'layers.forgotten')
+    }),
     every(30_000, 'reap', async () => {
       const ended = await tools.sandboxes.reap(isCurrent)
       if (ended.length > 0) log.warn({ ended }, 'sandboxes.reaped')
