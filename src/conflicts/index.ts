@@ -17,6 +17,7 @@ export { type Resolutions } from './resolutions.ts'
 export { mergeFile } from './merge-file.ts'
 export { mergeCommitsApart, type ApartOutcome, type ApartRequest } from './apart.ts'
 export { mergeCommits, type MergeCommitsRequest, type MergeReport } from './merge-commits.ts'
+export { recordResolutions, type MergeOf } from './store.ts'
 export { replay, type ReplayRequest } from './replay.ts'
 export {
   runMerge,

@@ -2,9 +2,8 @@
  * Where the merge lane meets the conflict engine: a textual conflict is resolved only when every file is proven, and a
  * merge without a textual conflict is doubted where both sides changed the same file.
  */
-import { mergeCommitsApart, type FileOutcome, type MergeReport } from '#conflicts'
+import { mergeCommitsApart, recordResolutions, type FileOutcome, type MergeReport } from '#conflicts'
 import { inOrganization } from '#db'
-import { newId } from '#lib/ids.ts'
 import type { Work } from './work.ts'
 
 export type Resolved =
@@ -23,7 +22,16 @@ export async function resolveConflicts(
   )
   if (merged.kind === 'gave-up') return { kind: 'left', reasons: [merged.problem] }
   const { report } = merged
-  await record(work, report, sides)
+  const { claim, tools } = work
+  await inOrganization(tools.databases, claim.key.organizationId, (trx) =>
+    recordResolutions(trx, report, {
+      organizationId: claim.key.organizationId,
+      repositoryId: claim.job.repository_id,
+      jobId: claim.key.id,
+      executionId: claim.executionId,
+      baseCommit: claim.job.base_commit,
+    }),
+  )
   tell(work, report)
   if (report.outcome === 'resolved' && report.tree !== undefined)
     return { kind: 'resolved', tree: report.tree, files: report.files }
@@ -63,35 +71,4 @@ function tell({ events }: Work, report: MergeReport): void {
       })),
     })
   }
-}
-
-async function record(
-  { claim, tools }: Work,
-  report: MergeReport,
-  sides: { readonly target: string; readonly result: string },
-): Promise<void> {
-  if (report.files.length === 0) return
-  await inOrganization(tools.databases, claim.key.organizationId, (trx) =>
-    trx
-      .insertInto('conflict_resolutions')
-      .values(
-        report.files.map((file) => ({
-          id: newId(),
-          organization_id: claim.key.organizationId,
-          repository_id: claim.job.repository_id,
-          job_id: claim.key.id,
-          execution_id: claim.executionId,
-          base_commit: claim.job.base_commit,
-          ours_commit: sides.target,
-          theirs_commit: sides.result,
-          path: file.path,
-          conflict_kind: file.kind,
-          outcome: file.outcome === 'resolved' ? ('resolved' as const) : ('declined' as const),
-          rung: file.rung ?? null,
-          rungs: JSON.stringify(file.rungs),
-          checks: JSON.stringify(file.checks),
-        })),
-      )
-      .execute(),
-  )
 }
