@@ -1,6 +1,7 @@
 /** Two jobs meet in one function and one import block: git gives up, the conflict engine proves a resolution, both land. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import pg from 'pg'
 import { PLAYS, SAMPLE_FILES, scriptedTask } from '#demo'
 import { git, startStory } from '#test/story.ts'
 
@@ -44,4 +45,14 @@ test('conflicting jobs both land, with the evidence on record; what cannot be pr
   const waiting = contested.find(({ state }) => state === 'needs_review')
   assert.equal(waiting?.cause, 'conflict')
   assert.match(waiting?.reviewReasons.join() ?? '', /README.md/)
+
+  const database = new pg.Client({ connectionString: story.environment['FLOWFORGE_DATABASE_URL'] })
+  await database.connect()
+  const { rows } = await database.query<{ path: string; outcome: string; rung: string | null; layers: number }>(
+    'select path, outcome, rung, jsonb_array_length(checks) as layers from conflict_resolutions order by path desc',
+  )
+  await database.end()
+  assert.deepEqual(rows[0], { path: 'src/cart.js', outcome: 'resolved', rung: 'structural', layers: 3 })
+  assert.equal(rows[1]?.path, 'README.md')
+  assert.equal(rows[1]?.outcome, 'declined')
 })
