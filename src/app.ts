@@ -88,6 +88,7 @@ async function startGatewayRole(config: Config, start: RoleStart, log: Log): Pro
     listener,
     authenticator: stack.use(await createAuthenticator(databases, listener)),
     log,
+    spoolFolder: join(config.FLOWFORGE_HOME, 'spool'),
   })
   stack.defer(() => gateway.close())
   return { url: gateway.url, [Symbol.asyncDispose]: () => stack.disposeAsync() }

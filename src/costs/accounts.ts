@@ -5,6 +5,7 @@ import type { Log } from '#telemetry'
 import { createBook, type Book } from './book.ts'
 import { createHolder, type Holder } from './holder.ts'
 import { createLedger, type Ledger } from './ledger.ts'
+import { createSpool } from './spool.ts'
 import { createReservations, type Reservations } from './reservations.ts'
 
 export type Accounts = AsyncDisposable & {
@@ -19,6 +20,8 @@ export async function createAccounts(options: {
   readonly listener: Pick<Listener, 'listen'>
   readonly log: Log
   readonly clock?: Clock
+  /** Where calls are kept while the database is away; without one they are kept in memory. */
+  readonly spoolFolder?: string
   /** How long a gateway that is not seen keeps its reservations. */
   readonly leaseMs?: number
   /** How long a call waits for money that calls under way hold. */
@@ -28,9 +31,12 @@ export async function createAccounts(options: {
   let reservations: Reservations | undefined
   const wake = (): void => reservations?.wake()
   const book = await createBook(databases, options.listener, clock, log)
-  const ledger = createLedger(databases, log, (calls) => {
-    for (const call of calls) book.add(call, call.nanoDollars)
-    wake()
+  const ledger = createLedger(databases, log, {
+    onWritten: (calls) => {
+      for (const call of calls) book.add(call, call.nanoDollars)
+      wake()
+    },
+    ...(options.spoolFolder === undefined ? {} : { spool: createSpool(options.spoolFolder, log) }),
   })
   const holder = await createHolder(databases, log, wake, options.leaseMs)
   reservations = createReservations({

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inOrganization, openDatabases } from '#db'
 import { newId, type JobId, type OrganizationId } from '#lib/ids.ts'
 import { createTestDatabase, quietLog } from '#test/database.ts'
 import { costOfJob, costOfJobs, createLedger, NO_USAGE, type ModelCall } from './index.ts'
+import { createSpool } from './spool.ts'
 
 const { databases, urls } = await createTestDatabase()
 
@@ -78,6 +82,36 @@ test('calls are kept while the database is away, and written when it is back', a
   await Promise.all(recorded)
   await ledger.close()
   assert.equal((await inOrganization(databases, organization, (trx) => costOfJob(trx, job))).calls, 21)
+})
+
+test('while the database is away calls go to the disk, memory stays empty, and a kill loses nothing', async (t) => {
+  const [organization, job] = [newId<'organization'>(), newId<'job'>()]
+  const folder = mkdtempSync(join(tmpdir(), 'ff-spool-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const road = await roadTo(new URL(urls.system))
+  t.after(() => road.close())
+  const away = openDatabases({ ...urls, system: road.url }, { log: quietLog, name: 'away' })
+  t.after(() => away[Symbol.asyncDispose]())
+  const spool = createSpool(folder, quietLog)
+  const ledger = createLedger(away, quietLog, { spool })
+  await ledger.record(call(organization, job))
+  road.close()
+  await sleep(100)
+  await Promise.all(Array.from({ length: 1500 }, () => ledger.record(call(organization, job))))
+  assert.equal(spool.size, 1500)
+  // What a gateway that was killed left: whole lines count once, one that was cut does not count.
+  const lost = call(organization, job)
+  const cut = JSON.stringify(call(organization, job)).slice(0, 60)
+  writeFileSync(
+    join(folder, 'spool-4194303-1.jsonl'),
+    `${JSON.stringify(lost)}\n${JSON.stringify(lost)}\n${cut}`,
+  )
+  await road.open()
+  while (spool.size > 0) await sleep(50)
+  await ledger.record(call(organization, job))
+  await ledger.close()
+  assert.equal((await inOrganization(databases, organization, (trx) => costOfJob(trx, job))).calls, 1503)
+  assert.deepEqual(readdirSync(folder), [])
 })
 
 /** A way to the database that can be closed: what the gateway sees when the server restarts. */

@@ -28,6 +28,8 @@ export type GatewayOptions = {
   readonly slowHeadersMs?: number
   /** How long reservations outlive a gateway that is not seen; 30 seconds by default. */
   readonly leaseMs?: number
+  /** Where calls are kept on this machine while the database is away. */
+  readonly spoolFolder?: string
   /** How long a call waits for an upstream that is overloaded; 4 minutes by default. */
   readonly absorbMs?: number
   /** How long a call waits for money that calls under way hold; 5 minutes by default. */
@@ -52,6 +54,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const prices = readPrices({ FLOWFORGE_PRICES: config.FLOWFORGE_PRICES })
   const accounts = await createAccounts({
     ...{ databases: options.databases, listener: options.listener, log, clock },
+    ...(options.spoolFolder === undefined ? {} : { spoolFolder: options.spoolFolder }),
     ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
     ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
   })

@@ -13,6 +13,8 @@ export type Authenticator = AsyncDisposable & {
 const KEY_MS = 60_000
 /** No message says that an execution lost its job, so its token is believed for a second and no longer. */
 const JOB_TOKEN_MS = 1000
+/** While the database is away nobody can revoke a key or take a job from its execution: what was known is believed this long. */
+const STALE_MS = 10 * 60_000
 /** A wrong credential is looked up each time: a cache of them would grow with whatever strangers send. */
 const MOST_ENTRIES = 10_000
 
@@ -56,9 +58,13 @@ export async function createAuthenticator(
       const name = hash.toString('base64')
       const known = remembered.get(name)
       if (known && clock.now() < known.until) return known.principal
-      remembered.delete(name)
       const before = revocations
-      const found = await lookUp(kind, hash)
+      const found = await lookUp(kind, hash).catch((error: unknown) => {
+        if (known && clock.now() < known.until + STALE_MS && remembered.has(name)) return known
+        throw error
+      })
+      if (found !== undefined && found === known) return known.principal
+      remembered.delete(name)
       if (found && before === revocations) {
         if (remembered.size >= MOST_ENTRIES) remembered.clear()
         remembered.set(name, found)

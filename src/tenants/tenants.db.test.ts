@@ -148,6 +148,28 @@ test('an expired key is dead, also while it is remembered', async (t) => {
   assert.equal(await authenticator.authenticate(secret.reveal()), undefined)
 })
 
+test('while the database is away a credential that was known is believed for ten minutes, and no other is', async (t) => {
+  const { secret } = await mint()
+  let isAway = false
+  const system = new Proxy(databases.system, {
+    get(db, name) {
+      if (isAway) throw new Error('away')
+      const value: unknown = Reflect.get(db, name, db)
+      return typeof value === 'function' ? (value.bind(db) as unknown) : value
+    },
+  })
+  const listener = { listen: async () => () => undefined }
+  const authenticator = await createAuthenticator({ system }, listener, clock)
+  t.after(() => authenticator[Symbol.asyncDispose]())
+  assert.equal((await authenticator.authenticate(secret.reveal()))?.kind, 'key')
+  isAway = true
+  clock.time += 5 * 60_000
+  assert.equal((await authenticator.authenticate(secret.reveal()))?.kind, 'key')
+  await assert.rejects(authenticator.authenticate(`ff_${'B'.repeat(43)}`), /away/)
+  clock.time += 10 * 60_000
+  await assert.rejects(authenticator.authenticate(secret.reveal()), /away/)
+})
+
 test('another organization cannot revoke a key', async () => {
   const { id } = await mint()
   const stranger = newId<'organization'>()
