@@ -1,8 +1,9 @@
 /** What the parts of the contract work with: sandboxes in a home of their own, and a short way to open one. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { newId } from '#lib/ids.ts'
+import { createLayout } from '../local/layout.ts'
 import type { Resolve } from '../egress/addresses.ts'
 import {
   DEFAULT_LIMITS,
@@ -21,12 +22,16 @@ export type Upstreams = {
 
 export type CreateSandboxes = (options: { readonly home: string } & Partial<Upstreams>) => Promise<Sandboxes>
 
+export type Technology = 'bubblewrap' | 'seatbelt' | 'none'
+
 export type Bench = AsyncDisposable & {
-  readonly technology: 'bubblewrap' | 'none'
+  readonly technology: Technology
   readonly home: string
   readonly sandboxes: Sandboxes
   readonly create: CreateSandboxes
   open(spec?: Partial<SandboxSpec>, gates?: Gates): Promise<Sandbox>
+  /** The host path of a sandbox's model.sock. */
+  socketsOf(id: string): string
   /** A test's options: skipped with the reason when the guarantee does not hold. */
   needs(holds: boolean, reason: string): { readonly skip: string | false }
 }
@@ -44,7 +49,8 @@ export const SMALL_LIMITS = {
 } as const
 
 export async function createBench(technology: Bench['technology'], create: CreateSandboxes): Promise<Bench> {
-  const home = await mkdtemp(join(tmpdir(), 'ff-sandbox-'))
+  // The temporary folder of a Mac is a link.
+  const home = await realpath(await mkdtemp(join(tmpdir(), 'ff-sandbox-')))
   const sandboxes = await create({ home })
   return {
     technology,
@@ -52,6 +58,7 @@ export async function createBench(technology: Bench['technology'], create: Creat
     sandboxes,
     create,
     open: (spec = {}, gates = {}) => sandboxes.open(specification(spec), gates, new AbortController().signal),
+    socketsOf: (id) => join(createLayout(home).sockets(id), 'model.sock'),
     needs: (holds, reason) => ({ skip: holds ? false : `${technology} here: ${reason}` }),
     [Symbol.asyncDispose]: async () => {
       await sandboxes[Symbol.asyncDispose]()

@@ -50,11 +50,13 @@ export async function egressBehaves(t: TestContext, bench: Bench): Promise<void>
         import { connect } from 'node:net'
         const send = (text) => new Promise((done) => {
           let heard = ''
-          const s = connect(3128, '127.0.0.1', async () => {
+          const s = connect(Number(new URL(process.env.http_proxy).port), '127.0.0.1', async () => {
             for (const part of text.split('<pause>')) { s.write(part, 'latin1'); await new Promise((r) => setTimeout(r, 50)) }
-            setTimeout(() => s.destroy(), 300)
+            wait(heard === '' ? 2000 : 300)
           })
-          s.on('data', (chunk) => (heard += chunk)).on('error', () => {}).on('close', () => done(heard))
+          let timer
+          const wait = (ms) => { clearTimeout(timer); timer = setTimeout(() => s.destroy(), ms) }
+          s.on('data', (chunk) => { heard += chunk; wait(300) }).on('error', () => {}).on('close', () => done(heard))
         })
         console.log(JSON.stringify(await Promise.all(${JSON.stringify(texts)}.map(send))))`
       return JSON.parse((await node(script)).stdout.toString()) as string[]
@@ -230,7 +232,7 @@ export async function egressBehaves(t: TestContext, bench: Bench): Promise<void>
 
     await part.test('a tunnel opens only for the name that it was asked for', async () => {
       const tunnel = (name: string): string =>
-        `import { connect } from 'node:net'; import tls from 'node:tls'; const s = connect(3128, '127.0.0.1'); s.write('CONNECT tunnel.test:${httpsPort} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'); s.once('data', () => { const t = tls.connect({ socket: s, servername: ${JSON.stringify(name)}, rejectUnauthorized: false }, () => { t.write('GET /inside HTTP/1.1\\r\\nHost: tunnel.test\\r\\nConnection: close\\r\\n\\r\\n'); t.pipe(process.stdout) }); t.on('error', (e) => console.log('failed', e.code)) })`
+        `import { connect } from 'node:net'; import tls from 'node:tls'; const s = connect(Number(new URL(process.env.http_proxy).port), '127.0.0.1'); s.write('CONNECT tunnel.test:${httpsPort} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'); s.once('data', () => { const t = tls.connect({ socket: s, servername: ${JSON.stringify(name)}, rejectUnauthorized: false }, () => { t.write('GET /inside HTTP/1.1\\r\\nHost: tunnel.test\\r\\nConnection: close\\r\\n\\r\\n'); t.pipe(process.stdout) }); t.on('error', (e) => console.log('failed', e.code)) })`
       assert.match((await node(tunnel('tunnel.test'))).stdout.toString(), /answer to GET \/inside/)
       assert.match(lastDecision()?.reason ?? '', /content not seen/)
       assert.match((await node(tunnel('evil.test'))).stdout.toString(), /^failed/)
@@ -267,16 +269,18 @@ export async function egressBehaves(t: TestContext, bench: Bench): Promise<void>
           ).stdout.toString(),
           'stays\n',
         )
-        const without = await sandbox.run({
-          argv: ['/bin/bash', '-c', 'exec 3<>/dev/tcp/127.0.0.1/3128'],
-          network: false,
-        })
+        // Where the technology has a relay of its own, it may answer, and leads nowhere.
+        const ask = `exec 3<>/dev/tcp/127.0.0.1/3128 && printf "GET http://good.test:${httpPort}/pkg/n HTTP/1.0\\r\\nHost: good.test:${httpPort}\\r\\n\\r\\n" >&3 && cat <&3 | grep HTTP/1`
+        const without = await sandbox.run({ argv: ['/bin/bash', '-c', ask], network: false })
         assert.notEqual(without.exitCode, 0)
         assert.ok(!seen.some(({ url }) => url === '/direct'))
       },
     )
 
-    const perl = bench.needs(!isPerlMissing(), 'no perl to open low ports')
+    const perl = bench.needs(
+      bench.technology === 'bubblewrap' && !isPerlMissing(),
+      'no ports below 1024, or no perl to open them',
+    )
     await part.test(
       'a program that knows no proxy reaches an allowed name, and nothing else',
       perl,

@@ -42,7 +42,10 @@ export async function exchangeBehaves(t: TestContext, bench: Bench): Promise<voi
   })
 
   await t.test('a file that is too large is not taken, sparse or not', async () => {
-    await shell(sandbox, 'truncate -s 40M /exchange/out/sparse; head -c 2000 /dev/zero > /exchange/out/small')
+    await shell(
+      sandbox,
+      'dd if=/dev/zero of=/exchange/out/sparse bs=1 count=1 seek=41943039 2>/dev/null; head -c 2000 /dev/zero > /exchange/out/small',
+    )
     assert.equal(await sandbox.take('sparse', taken, MIB), 'too-large')
     assert.equal(await sandbox.take('small', taken, 1999), 'too-large')
     assert.equal(await sandbox.take('small', taken, 2000), 'taken')

@@ -1,10 +1,21 @@
 /** A worker for tests that kill it: opens a sandbox, starts processes in it, says so, and waits for its end. */
 import { createLocalSandboxes } from '../adapters/bubblewrap.ts'
-import { WEAKENABLE } from '../local/guarantees.ts'
+import { createSeatbeltSandboxes } from '../adapters/seatbelt.ts'
 import { specification } from './bench.ts'
 
-const [home = '', id = '', mark = ''] = process.argv.slice(2)
-const sandboxes = await createLocalSandboxes({ home, allowWeaker: WEAKENABLE })
+const EVERYTHING = [
+  'memoryLimit',
+  'processLimit',
+  'cpuLimit',
+  'diskLimit',
+  'inodeLimit',
+  'seccomp',
+  'killsOrphans',
+]
+
+const [technology, home = '', id = '', mark = ''] = process.argv.slice(2)
+const create = technology === 'seatbelt' ? createSeatbeltSandboxes : createLocalSandboxes
+const sandboxes = await create({ home, allowWeaker: EVERYTHING })
 const sandbox = await sandboxes.open(
   specification({ id }),
   { model: (_request, response) => void response.end() },

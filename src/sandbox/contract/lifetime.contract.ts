@@ -51,8 +51,7 @@ export async function lifetimeEnds(t: TestContext, bench: Bench): Promise<void> 
     await first[Symbol.asyncDispose]()
     await using second = await bench.open()
     assert.equal(await shell(second, 'ls -A /workspace /state /cache /exchange/out | grep left || true'), '')
-    if (guarantees.isolatedFilesystem)
-      assert.equal(await shell(second, 'ls -A /tmp $HOME'), '/home/agent:\n\n/tmp:\n')
+    if (guarantees.isolatedFilesystem) assert.equal(await shell(second, 'ls -A /tmp; ls -A $HOME'), '')
   })
 
   await t.test('an id is open only once, and free again after it was closed', async () => {
@@ -64,17 +63,15 @@ export async function lifetimeEnds(t: TestContext, bench: Bench): Promise<void> 
     await (await bench.open({ id }))[Symbol.asyncDispose]()
   })
 
-  await t.test('the gate answers the sandbox and is gone with it', async () => {
+  const listed = bench.needs(process.platform === 'linux', 'no list of sockets to look at')
+  await t.test('the gate answers the sandbox and is gone with it', listed, async () => {
     const sandbox = await bench.open(
       {},
       { model: (request, response) => void response.end(`path ${request.url}`) },
     )
     const script = `const http=require('http');http.get({socketPath:(process.env.FLOWFORGE_GATES||'/run/ff')+'/model.sock',path:'/v1/x'},r=>r.pipe(process.stdout))`
     const result = await sandbox.run({
-      argv: [process.execPath, '-e', script].with(
-        0,
-        bench.technology === 'none' ? process.execPath : '/opt/ff/node',
-      ),
+      argv: ['/opt/ff/node', '-e', script],
     })
     assert.equal(result.stdout.toString(), 'path /v1/x')
     const socket = findSocket(bench.home, 'model.sock')
@@ -92,7 +89,7 @@ export async function lifetimeEnds(t: TestContext, bench: Bench): Promise<void> 
       await shell(living, 'echo alive > /workspace/me')
       const id = newId()
       const mark = uniqueSeconds()
-      const holder = spawn(process.execPath, [HOLDER, bench.home, id, mark], {
+      const holder = spawn(process.execPath, [HOLDER, bench.technology, bench.home, id, mark], {
         // The seventh descriptor is one that the worker inherits and does not know of.
         stdio: ['ignore', 'pipe', 'inherit', 'ignore', 'ignore', 'ignore', 'ignore', 'pipe'],
         env: { PATH: process.env['PATH'] },
