@@ -3,6 +3,7 @@
  * in `workers`, hears what people want of its jobs, admits waiting jobs, reconciles and reaps.
  */
 import { hostname } from 'node:os'
+import { sql } from 'kysely'
 import { asSystem, inOrganization, type Listener } from '#db'
 import { sleep } from '#lib/clock.ts'
 import { newId, type ExecutionId, type WorkerId } from '#lib/ids.ts'
@@ -19,6 +20,7 @@ import { costOf } from './cost.ts'
 import type { Delivery } from './queue.ts'
 import { reconcile } from './reconcile.ts'
 import { runJob } from './run.ts'
+import { sweepScratch } from './scratch.ts'
 import { settle, type Settlement } from './settle.ts'
 import { Stop } from './stop.ts'
 import type { Work, WorkerTools } from './work.ts'
@@ -129,7 +131,8 @@ export async function startWorker(
         .onConflict((conflict) =>
           conflict
             .column('id')
-            .doUpdateSet({ seen_at: new Date(), slots: stopping.signal.aborted ? 0 : places.slots }),
+            // The database's clock, by which it is read: with our own, a minute slow, nobody would be seen.
+            .doUpdateSet({ seen_at: sql<Date>`now()`, slots: stopping.signal.aborted ? 0 : places.slots }),
         )
         .execute(),
     )
@@ -198,6 +201,7 @@ export async function startWorker(
     every(30_000, 'reap', async () => {
       const ended = await tools.sandboxes.reap(isCurrent)
       if (ended.length > 0) log.warn({ ended }, 'sandboxes.reaped')
+      await sweepScratch(tools.settings.scratchDirectory, isCurrent)
     }),
   ]
 

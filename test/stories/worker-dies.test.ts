@@ -40,6 +40,7 @@ async function nothingIsLeft(story: Story): Promise<void> {
     ...openSandboxes(story.home),
     ...mountsBelow(story.home),
     ...processesOf(story.home),
+    ...scratchOf(story.home),
   ]
   const until = Date.now() + 45_000
   while (left().length > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 250))
@@ -49,6 +50,11 @@ async function nothingIsLeft(story: Story): Promise<void> {
 function openSandboxes(home: string): readonly string[] {
   const directory = join(home, 'sandboxes')
   return existsSync(directory) ? readdirSync(directory).filter((name) => /^[0-9a-f-]{36}$/.test(name)) : []
+}
+
+function scratchOf(home: string): readonly string[] {
+  const directory = join(home, 'scratch')
+  return existsSync(directory) ? readdirSync(directory) : []
 }
 
 function mountsBelow(home: string): readonly string[] {
