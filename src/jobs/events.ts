@@ -65,6 +65,12 @@ export type EventLog = AsyncDisposable & {
 const BATCH = 200
 /** Beyond this many kept events (the database has long been away) the oldest are dropped, and the log says how many. */
 const KEPT_AT_MOST = 20_000
+const KEPT_AT_MOST_CHARACTERS = 32 * 1024 ** 2
+/**
+ * What an agent may write into the log of one try. A tool inside the sandbox can write to Claude's own output and say
+ * whatever it likes, as fast as it likes: 44,000 events with 338 MB in 16 s before there was a limit.
+ */
+const AGENT_MAY_TELL_CHARACTERS = 64 * 1024 ** 2
 
 export function createEventLog(options: {
   readonly databases: Databases
@@ -75,8 +81,10 @@ export function createEventLog(options: {
   readonly onStale: () => void
 }): EventLog {
   const { databases, job, executionId, log } = options
-  let kept: NewEvent[] = []
+  let kept: (NewEvent & { readonly size: number })[] = []
+  let keptCharacters = 0
   let dropped = 0
+  let agentTold = 0
   let writing: Promise<void> | undefined
   let stale = false
 
@@ -90,15 +98,33 @@ export function createEventLog(options: {
         if (!ours) {
           stale = true
           kept = []
+          keptCharacters = 0
           options.onStale()
           return
         }
         kept = kept.slice(batch.length)
+        for (const { size } of batch) keptCharacters -= size
       } catch (error) {
         log.warn({ error: String(error), kept: kept.length }, 'events.database-away')
         await sleep(500)
       }
     }
+  }
+
+  function keep(kind: string, facts: NewEvent['facts'], size: number): void {
+    // The batch at the beginning is being written.
+    while (kept.length > BATCH && isTooMuch(size)) {
+      for (const one of kept.splice(BATCH, 1)) keptCharacters -= one.size
+      dropped += 1
+      if (dropped % 1000 === 1) log.error({ dropped }, 'events.dropped')
+    }
+    kept.push({ kind, facts, occurredAt: new Date(), size })
+    keptCharacters += size
+    void start()
+  }
+
+  function isTooMuch(more: number): boolean {
+    return kept.length >= KEPT_AT_MOST || keptCharacters + more > KEPT_AT_MOST_CHARACTERS
   }
 
   function start(): Promise<void> {
@@ -111,13 +137,20 @@ export function createEventLog(options: {
   return {
     write(kind, facts) {
       if (stale) return
-      if (kept.length >= KEPT_AT_MOST) {
-        kept.splice(BATCH, 1)
-        dropped += 1
-        if (dropped % 1000 === 1) log.error({ dropped }, 'events.dropped')
+      const size = sizeOf(facts)
+      if (kind.startsWith('agent.')) {
+        if (agentTold > AGENT_MAY_TELL_CHARACTERS) return
+        agentTold += size
+        if (agentTold > AGENT_MAY_TELL_CHARACTERS) {
+          keep(
+            'agent.notice',
+            { text: 'The agent has said too much: what it says from here on is not kept.' },
+            100,
+          )
+          return
+        }
       }
-      kept.push({ kind, facts, occurredAt: new Date() })
-      void start()
+      keep(kind, facts, size)
     },
     async flush() {
       while (kept.length > 0 && !stale) await start()
@@ -126,4 +159,12 @@ export function createEventLog(options: {
       await this.flush()
     },
   }
+}
+
+function sizeOf(facts: NewEvent['facts']): number {
+  let size = 100
+  for (const value of Object.values(facts))
+    size +=
+      typeof value === 'string' ? value.length : typeof value === 'object' ? JSON.stringify(value).length : 8
+  return size
 }
