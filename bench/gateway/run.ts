@@ -31,6 +31,9 @@ const { values } = parseArgs({
 })
 const ms = Number(values.seconds) * 1000
 const children: ChildProcess[] = []
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
 const endings: (() => Promise<void>)[] = []
 const folder = mkdtempSync(join(tmpdir(), 'ff-gateway-bench-'))
 

@@ -198,6 +198,32 @@ test('a stream passes piece by piece and unchanged; its last counts are what is 
   assert.deepEqual([call?.input_tokens, call?.output_tokens, call?.simulated], [1000, 50, true])
 })
 
+test('a long stream in many quick pieces passes whole', async () => {
+  const piece = delta('x'.repeat(3000))
+  reply = (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    let left = 300
+    const next = (): void => {
+      if (left-- === 0) return void response.end(end)
+      response.write(piece)
+      if (left % 50 === 0) setImmediate(next)
+      else next()
+    }
+    next()
+  }
+  const { token } = await makeJob()
+  const { answer } = await send(token, hello)
+  assert.equal((await bodyOf(answer)).length, Buffer.byteLength(piece) * 300 + Buffer.byteLength(end))
+})
+
+test('what Prometheus reads tells of calls, tokens and cost, and of nobody', async () => {
+  const text = await (await fetch(`${gateway.url}/metrics`)).text()
+  assert.match(text, /^flowforge_gateway_calls_total\{status="200"\} [1-9]/m)
+  assert.match(text, /^flowforge_gateway_tokens_total\{kind="output"\} [1-9]/m)
+  assert.match(text, /^flowforge_gateway_cost_dollars_total\{exact="true"\} 0\.\d/m)
+  assert.doesNotMatch(text, /ff_|ffj_|[0-9a-f]{8}-[0-9a-f]{4}/)
+})
+
 test('a compressed answer passes compressed and is counted all the same', async () => {
   const packed = gzipSync(start + delta('x') + end)
   reply = (response) =>

@@ -10,6 +10,7 @@ import type { Authenticator } from '#tenants'
 import type { Log } from '#telemetry'
 import { apiError, sendError } from './errors.ts'
 import { answer, type Tools } from './proxy.ts'
+import { createMetrics } from './metrics.ts'
 import { readTargets } from './targets.ts'
 import { createUpstream } from './upstream.ts'
 
@@ -61,6 +62,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const tools: Tools = {
     ...{ authenticator: options.authenticator, upstream, accounts, prices, clock, log },
     bodies: { bytes: 0 },
+    metrics: createMetrics({
+      money: () => accounts.reservations.waiting,
+      upstream: () => upstream.waiting,
+    }),
   }
   const server = createServer(
     {

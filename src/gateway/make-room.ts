@@ -6,12 +6,14 @@ import type { Principal } from '#tenants'
 import { crowded, overBudget, warningHeaders } from './budget-words.ts'
 import { editTopNumber } from './edit-number.ts'
 import { apiError, type ApiError } from './errors.ts'
+import type { Metrics } from './metrics.ts'
 import type { Call } from './policy.ts'
 import { sizeOf } from './size.ts'
 
 type Tools = {
   readonly accounts: Accounts
   readonly prices: readonly Price[]
+  readonly metrics: Metrics
   readonly clock: Clock
   readonly log: Log
 }
@@ -60,7 +62,10 @@ export function ownerOf(principal: Principal): Owner {
 }
 
 /** Answers at once, without the database, for a call that no hard budget stands above. */
-export async function makeRoom({ accounts, prices, clock, log }: Tools, spender: Spender): Promise<Room> {
+export async function makeRoom(
+  { accounts, prices, metrics, clock, log }: Tools,
+  spender: Spender,
+): Promise<Room> {
   const { owner, body } = spender
   let standings: readonly Standing[]
   try {
@@ -82,6 +87,7 @@ export async function makeRoom({ accounts, prices, clock, log }: Tools, spender:
     )
   const { fixedNano, nanoPerOutputToken } = boundOf(sized.size, spender.occurredAt, prices)
   const costOf = (tokens: number): number => fixedNano + tokens * nanoPerOutputToken
+  const askedAt = performance.now()
   const reply = await accounts.reservations.reserve({
     ...{ id: spender.id, occurredAt: spender.occurredAt, owner, standings },
     wantedNano: costOf(sized.maxTokens),
@@ -91,6 +97,7 @@ export async function makeRoom({ accounts, prices, clock, log }: Tools, spender:
     facts: spender.facts,
     signal: spender.signal,
   })
+  metrics.reserved(performance.now() - askedAt, reply.kind)
   switch (reply.kind) {
     case 'gone':
       return reply
@@ -116,6 +123,7 @@ export async function makeRoom({ accounts, prices, clock, log }: Tools, spender:
         accounts.reservations.release(spender.id)
         throw new Error('a number that was read is not in the body')
       }
+      metrics.lowered()
       log.info({ call: spender.id, from: sized.maxTokens, to: tokens }, 'gateway.max_tokens_lowered')
       const headers = [...open.headers, 'x-flowforge-max-tokens', String(tokens)]
       return { ...open, body: edited, headers, reservedNano: reply.nano }

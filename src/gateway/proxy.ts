@@ -12,6 +12,7 @@ import { hasScope, type Authenticator, type Principal } from '#tenants'
 import { apiError, sendError, type ApiError } from './errors.ts'
 import { makeRoom, ownerOf } from './make-room.ts'
 import { createMeter, type Meter } from './meter.ts'
+import type { Metrics } from './metrics.ts'
 import { callSchema, checkCall, ENDPOINTS, policyFor, type Call } from './policy.ts'
 import { drain, readBody, type Bodies } from './read-body.ts'
 import { readStrictJson } from './strict-json.ts'
@@ -23,6 +24,7 @@ export type Tools = {
   readonly accounts: Accounts
   readonly prices: readonly Price[]
   readonly bodies: Bodies
+  readonly metrics: Metrics
   readonly clock: Clock
   readonly log: Log
 }
@@ -50,6 +52,11 @@ export async function answer(
   const path = pathOf(request)
   // Claude Code's probe, and that of whoever supervises us: they tell nothing.
   if (path === '/api/hello' || path === '/healthz') return void response.writeHead(200).end()
+  // Nothing in it tells of a tenant; who supervises this process has no key.
+  if (path === '/metrics' && request.method === 'GET') {
+    const text = await tools.metrics.read()
+    return void response.writeHead(200, { 'content-type': tools.metrics.contentType }).end(text)
+  }
   const asked = await understand(tools, request, response, { callId, id, path, startedAt })
   if ('kind' in asked) {
     if (!(await drain(request))) response.shouldKeepAlive = false
@@ -120,6 +127,10 @@ async function pass(
   })
   if (room.kind === 'closed') return sendError(response, room.error, asked.id)
   if (room.kind === 'gone') return
+  const settle = (passed: Passed): Promise<void> =>
+    record(tools, asked, facts, passed).catch((error: unknown) => {
+      tools.log.error({ err: error, call: callId }, 'gateway.call_not_recorded')
+    })
   let end: Ending | undefined
   try {
     const { body: paidBody, headers } = room
@@ -128,12 +139,12 @@ async function pass(
       ...(room.reservedNano === undefined || isSentAtOnce
         ? {}
         : { beforeSending: () => tools.accounts.reservations.markSent(callId) }),
-      settle: (passed) => record(tools, asked, facts, passed),
+      settle,
     })
   } finally {
     // Not sent, or failed in a way that is not known: the reservation must not stay.
     if (end === 'not-sent' && room.reservedNano !== undefined) tools.accounts.reservations.release(callId)
-    else if (end === undefined) void record(tools, asked, facts, { status: 500, aborted: true })
+    else if (end === undefined) void settle({ status: 500, aborted: true })
   }
 }
 
@@ -240,18 +251,8 @@ function isNotForClients(name: string): boolean {
 /** Passes each piece as it comes; a slow reader slows the upstream. False: one of the two went before the end. */
 function copy(message: IncomingMessage, response: ServerResponse, meter: Meter): Promise<boolean> {
   return new Promise((resolve) => {
-    let isCorked = false
     message.on('data', (chunk: Buffer) => {
       meter.take(chunk)
-      // Head, pieces and end that come in one turn of the loop go out in one system call, and none waits longer.
-      if (!isCorked) {
-        isCorked = true
-        response.cork()
-        setImmediate(() => {
-          isCorked = false
-          response.uncork()
-        })
-      }
       if (!response.write(chunk)) {
         message.pause()
         response.once('drain', () => message.resume())
@@ -280,7 +281,7 @@ async function record(tools: Tools, asked: Asked, facts: Facts, passed: Passed):
   const metered = isServed ? await meter.finish(!passed.aborted) : undefined
   const model = metered?.model ?? facts.model
   const usage = metered?.usage ?? NO_USAGE
-  await tools.accounts.ledger.record({
+  const recorded: ModelCall = {
     ...facts,
     id: asked.callId,
     occurredAt: new Date(asked.startedAt),
@@ -293,7 +294,9 @@ async function record(tools: Tools, asked: Asked, facts: Facts, passed: Passed):
     estimated: metered?.estimated ?? false,
     simulated: passed.simulated ?? false,
     requestId: typeof passed.requestId === 'string' ? passed.requestId.slice(0, 200) : asked.id,
-  })
+  }
+  tools.metrics.called(recorded)
+  await tools.accounts.ledger.record(recorded)
 }
 
 type Facts = Pick<
