@@ -1,5 +1,8 @@
-import { sensitiveAmong } from './sensitive.ts'
+import { basename } from 'node:path'
+import { installScriptsOf, sensitiveAmong } from './sensitive.ts'
 import type { Work } from './work.ts'
+
+const MANIFEST_LIMIT_BYTES = 1024 * 1024
 
 /**
  * What a person must look at before this change lands; empty when nothing, or when exactly this result was approved.
@@ -12,8 +15,29 @@ export async function reviewReasonsOf(
   const { job } = work.claim
   if (job.approved_commit !== null && job.approved_commit === job.result_commit) return []
   const changed = await work.mirror.changedPaths(change.from, change.to)
-  return sensitiveAmong(
+  const edited = sensitiveAmong(
     changed.map(({ path }) => path),
     work.sensitivePaths,
   ).map((path) => `edits ${path}`)
+  if (work.sensitivePaths !== undefined) return edited
+  // A manifest that went takes its scripts with it.
+  const manifests = changed.filter((one) => basename(one.path) === 'package.json' && one.change !== 'deleted')
+  const paths = manifests.map(({ path }) => path)
+  return [...edited, ...(await hookedInstalls(work, paths, change))]
+}
+
+/** Manifests whose install scripts change: npm runs them on every machine that installs, as it would run a hook. */
+async function hookedInstalls(
+  { mirror }: Work,
+  paths: readonly string[],
+  { from, to }: { readonly from: string; readonly to: string },
+): Promise<readonly string[]> {
+  const reasons: string[] = []
+  for (const path of paths) {
+    const before = await mirror.readFile(from, path, MANIFEST_LIMIT_BYTES)
+    const after = await mirror.readFile(to, path, MANIFEST_LIMIT_BYTES)
+    if (after === undefined || installScriptsOf(before) !== installScriptsOf(after))
+      reasons.push(`edits the install scripts of ${path}`)
+  }
+  return reasons
 }

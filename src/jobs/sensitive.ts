@@ -62,3 +62,22 @@ export function sensitiveAmong(
   })
   return paths.filter((path) => lowered.some((pattern) => matchesGlob(path.toLowerCase(), pattern)))
 }
+
+const INSTALL_SCRIPTS = [
+  ...['preinstall', 'install', 'postinstall', 'prepublish', 'preprepare', 'prepare', 'postprepare'],
+  'dependencies',
+]
+
+/** The scripts of a package.json that installing runs, as one text to compare; none when there is no file. */
+export function installScriptsOf(manifest: string | undefined): string {
+  try {
+    // npm reads past a byte order mark.
+    const { scripts } = JSON.parse((manifest ?? '{}').replace(/^\ufeff/, '')) as {
+      readonly scripts?: Readonly<Record<string, unknown>>
+    }
+    return JSON.stringify(INSTALL_SCRIPTS.map((name) => scripts?.[name] ?? null))
+  } catch {
+    // A link to another file, or what another parser may read in its own way.
+    return 'unreadable'
+  }
+}
