@@ -128,6 +128,7 @@ function listRemote(
     config: remote.config,
     env: remote.env,
     redact: remote.redact,
+    limitMs: remote.limitMs,
     signal,
   })
 }
@@ -160,6 +161,7 @@ async function fetchRefs(
       config: remote.config,
       env: remote.env,
       redact: remote.redact,
+      limitMs: remote.limitMs,
       signal,
     })
   }

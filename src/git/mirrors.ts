@@ -32,11 +32,14 @@ export type MirrorsOptions = {
   /** A file of certificates to trust instead of the system's. */
   readonly certificates?: string
   readonly inputLimits?: Partial<InputLimits>
+  /** How long one conversation with a remote may take: 30 minutes by default. */
+  readonly remoteLimitMs?: number
 }
 
 export function createMirrors(options: MirrorsOptions): Mirrors {
   const checkHost = options.checkHost ?? createHostGuard(options.allowedNetworks ?? [])
-  const context: RemoteContext = { home: options.home, checkHost, certificates: options.certificates }
+  const { home, certificates, remoteLimitMs } = options
+  const context: RemoteContext = { home, checkHost, certificates, limitMs: remoteLimitMs }
   const landings = new Map<string, readonly string[]>()
   void sweepPurses(options.home)
   return {

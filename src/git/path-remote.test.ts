@@ -139,6 +139,34 @@ test('of many workers that push at once exactly one wins', async (t) => {
   assert.equal(outcomes.filter(({ kind }) => kind === 'target-moved').length, 4, JSON.stringify(outcomes))
 })
 
+test('a remote that talks and talks is left after a while, and nothing of it goes on', async (t) => {
+  const origin = await createOrigin(t)
+  const { mirrors, repository } = await createTestMirrors(t, { remoteLimitMs: 1500 })
+  const mirror = mirrors.open(repository(origin.path))
+  const old = await origin.tip()
+  assert.equal((await mirror.fetchBranch('main', NEVER)).kind, 'fetched')
+  const commit = await mirror.commitMerge({
+    ...{ tree: await sh(mirror.path, ['rev-parse', `${old}^{tree}`]), parents: [old], message: 'x' },
+    ...{ author: { name: 'A', email: 'a@localhost' }, date: new Date(0) },
+  })
+  const beats = join(origin.path, 'beats')
+  await writeFiles(origin.path, {
+    'hooks/pre-receive': `#!/bin/sh\nwhile :; do echo wait >&2; echo . >> '${beats}'; sleep 0.2; done\n`,
+  })
+  await chmod(join(origin.path, 'hooks', 'pre-receive'), 0o755)
+  const outcome = await mirror.push({ commit, branch: 'main', expectedOld: old }, NEVER)
+  assert.deepEqual(outcome, {
+    kind: 'unreachable',
+    problem: 'the server did not come to an end.',
+    temporary: true,
+  })
+  const size = async () => (await stat(beats)).size
+  const before = await size()
+  await new Promise((resolve) => setTimeout(resolve, 600))
+  assert.equal(await size(), before, 'the hook has ended')
+  assert.equal(await origin.tip(), old)
+})
+
 test('a hook of the repository can refuse, and its words come without control characters', async (t) => {
   const { origin, mirror, land } = await start(t)
   await mirror.fetch(NEVER)

@@ -67,6 +67,7 @@ function send(place: Place, remote: Remote, sent: Sent, signal: AbortSignal): Pr
     config: remote.config,
     env: remote.env,
     redact: remote.redact,
+    limitMs: remote.limitMs,
     signal,
   })
 }

@@ -69,6 +69,8 @@ const KNOWN: readonly Known[] = [
 export function readUnreachable(answer: GitAnswer): Unreachable {
   if (answer.ended === 'silent')
     return { kind: 'unreachable', problem: 'the server was silent for too long.', temporary: true }
+  if (answer.ended === 'too-long')
+    return { kind: 'unreachable', problem: 'the server did not come to an end.', temporary: true }
   for (const [pattern, temporary, problem] of KNOWN)
     if (pattern.test(answer.stderr))
       return { kind: 'unreachable', problem: withRemoteText(problem, answer.stderr), temporary }

@@ -20,15 +20,20 @@ export type Remote = AsyncDisposable & {
   readonly uploadPack: readonly string[]
   readonly receivePack: readonly string[]
   readonly redact: (text: string) => string
+  readonly limitMs: number
 }
 
 export type RemoteContext = {
   /** FLOWFORGE_HOME. */
   readonly home: string
   readonly checkHost: HostGuard
+  /** How long one conversation may take, however much the remote says: it holds a slot or a lane. */
+  readonly limitMs?: number | undefined
   /** Certificates to trust instead of the system's, as a file. */
   readonly certificates?: string | undefined
 }
+
+const LIMIT_MS = 30 * 60_000
 
 /** Opens the way, does the work, closes it. Answers Unreachable when there is no way. */
 export async function withRemote<T>(
@@ -101,6 +106,7 @@ async function pathRemote(path: string, context: RemoteContext): Promise<Remote 
     env: { GIT_ALLOW_PROTOCOL: 'file' },
     uploadPack: [`--upload-pack=${served('upload-pack', '/dev/null', owner)}`],
     receivePack: [`--receive-pack=${served('receive-pack', hooks, owner)}`],
+    limitMs: context.limitMs ?? LIMIT_MS,
     redact: (text) => text,
     async [Symbol.asyncDispose]() {},
   }
@@ -169,6 +175,7 @@ async function networkRemote(
       local: false,
       uploadPack: [],
       receivePack: [],
+      limitMs: context.limitMs ?? LIMIT_MS,
       redact: redactor(credential),
       ...parts,
       [Symbol.asyncDispose]: () => removePurse(purse),

@@ -21,6 +21,8 @@ export type GitCall = {
   readonly maxOutputBytes?: number
   /** So long without a byte of output or progress ends the process: `ended` is 'silent'. */
   readonly silenceMs?: number
+  /** So long in all ends the process, whatever it says meanwhile: `ended` is 'too-long'. */
+  readonly limitMs?: number | undefined
   readonly signal?: AbortSignal | undefined
   /** Replaces secrets before text of git goes anywhere. */
   readonly redact?: ((text: string) => string) | undefined
@@ -31,7 +33,7 @@ export type GitAnswer = {
   readonly stdout: Buffer
   /** The last 16 KiB, redacted, without terminal control characters. */
   readonly stderr: string
-  readonly ended?: 'silent' | 'too-much'
+  readonly ended?: 'silent' | 'too-much' | 'too-long'
 }
 
 /** Git answered in a way that is neither success nor an expected outcome. */
@@ -151,6 +153,13 @@ export async function runGit(call: GitCall): Promise<GitAnswer> {
     ended = 'silent'
     end()
   }, call.silenceMs ?? SILENCE_MS)
+  const limit =
+    call.limitMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          ended = 'too-long'
+          end()
+        }, call.limitMs)
   const chunks: Buffer[] = []
   let bytes = 0
   child.stdout?.on('data', (chunk: Buffer) => {
@@ -183,6 +192,7 @@ export async function runGit(call: GitCall): Promise<GitAnswer> {
     return answer
   } finally {
     clearTimeout(silence)
+    clearTimeout(limit)
     call.signal?.removeEventListener('abort', end)
   }
 }
