@@ -114,6 +114,33 @@ test('while the database is away calls go to the disk, memory stays empty, and a
   assert.deepEqual(readdirSync(folder), [])
 })
 
+test('what a killed gateway had only begun is estimated; what it had ended is not counted again', async (t) => {
+  const [organization, job] = [newId<'organization'>(), newId<'job'>()]
+  const folder = mkdtempSync(join(tmpdir(), 'ff-journal-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const first = createLedger(databases, quietLog, { spool: createSpool(folder, quietLog) })
+  const [ended, killed] = [call(organization, job), call(organization, job)]
+  for (const one of [ended, killed]) first.begin({ ...one, nanoDollars: 7, estimated: true, aborted: true })
+  await first.record(ended)
+  await first.close()
+  assert.equal(readdirSync(folder).length, 1, 'one of them is still open')
+  // As if in another process: this one has the same number, as in a container that was started again.
+  const second = createLedger(databases, quietLog, { spool: createSpool(folder, quietLog) })
+  await second.record(call(organization, job))
+  while (readdirSync(folder).length > 0) await sleep(20)
+  await second.close()
+  const rows = await inOrganization(databases, organization, (trx) =>
+    trx
+      .selectFrom('claude_api_usage')
+      .select(['id', 'estimated', 'cost_nano_dollars'])
+      .where('job_id', '=', job)
+      .execute(),
+  )
+  const of = (id: string) =>
+    rows.filter((row) => row.id === id).map((row) => [row.estimated, row.cost_nano_dollars])
+  assert.deepEqual([of(ended.id), of(killed.id), rows.length], [[[false, 12_000]], [[true, 7]], 3])
+})
+
 /** A way to the database that can be closed: what the gateway sees when the server restarts. */
 async function roadTo(database: URL) {
   const folder = database.searchParams.get('host')

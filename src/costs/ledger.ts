@@ -20,6 +20,10 @@ const GATHER_MS = 20
 export type Ledger = {
   /** Resolves when the call is in the database; while that is away, when it is on the disk. */
   record(call: ModelCall): Promise<void>
+  /** Before a call is sent that nothing is reserved for: what counts if this process dies before it is recorded. */
+  begin(estimate: ModelCall): void
+  /** It was never sent: its estimate counts no more. */
+  forget(id: string): void
   /** Writes what is left; gives up after `ms`, and logs what is lost if there is no spool. */
   close(ms?: number): Promise<void>
 }
@@ -46,6 +50,7 @@ export function createLedger(
   const stop = new AbortController()
   const write = async (calls: readonly ModelCall[]): Promise<void> => {
     await recordUsage(databases.system, calls)
+    for (const { id } of calls) spool?.end(id)
     onWritten(calls)
   }
 
@@ -79,7 +84,10 @@ export function createLedger(
     if (spool === undefined || waiting.length === 0) return
     try {
       spool.put(waiting.map(({ call }) => call))
-      for (const { done } of waiting) done()
+      for (const { call, done } of waiting) {
+        spool.end(call.id)
+        done()
+      }
       waiting = []
     } catch (error) {
       log.error({ error: String(error), waiting: waiting.length }, 'costs.spool_failed')
@@ -103,6 +111,15 @@ export function createLedger(
         if (stop.signal.aborted) return waiting.splice(0).forEach(lose)
         writing ??= work()
       })
+    },
+    forget: (id) => spool?.end(id),
+    begin(estimate) {
+      try {
+        spool?.begin(estimate)
+      } catch (error) {
+        // A full disk must not stop the calls: what is given up is their estimate after a kill.
+        log.error({ error: String(error) }, 'costs.journal_failed')
+      }
     },
     async close(ms = 5000) {
       const timer = setTimeout(() => stop.abort(), ms)

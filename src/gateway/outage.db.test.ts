@@ -16,11 +16,11 @@ import { createAuthenticator, ensureFirstOrganization, mintApiKey } from '#tenan
 import { createTestDatabase, testServer, withDatabase } from '#test/database.ts'
 import { startGateway } from './index.ts'
 
+const db = await createTestDatabase()
+const { databases } = db
+
 test('while PostgreSQL is away calls under soft budgets go on and are not lost, and those under hard ones are refused', async (t) => {
-  const db = await createTestDatabase(t)
-  const { databases } = db
   const folder = mkdtempSync(join(tmpdir(), 'ff-outage-'))
-  t.after(() => rmSync(folder, { recursive: true }))
   const { organizationId } = await ensureFirstOrganization(databases, {
     read: async () => undefined,
     write: async () => undefined,
@@ -62,6 +62,7 @@ test('while PostgreSQL is away calls under soft budgets go on and are not lost, 
   })
   t.after(async () => {
     await gateway.close()
+    rmSync(folder, { recursive: true })
     upstream.closeAllConnections()
     upstream.close()
     await listener[Symbol.asyncDispose]()

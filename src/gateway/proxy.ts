@@ -131,6 +131,14 @@ async function pass(
     record(tools, asked, facts, passed).catch((error: unknown) => {
       tools.log.error({ err: error, call: callId }, 'gateway.call_not_recorded')
     })
+  if (room.reservedNano === undefined) {
+    const usage = { ...NO_USAGE, inputTokens: Math.ceil(body.length / 4) }
+    const cost = priceUsage(facts.model, usage, new Date(startedAt), tools.prices)
+    tools.accounts.ledger.begin({
+      ...{ ...facts, id: callId, occurredAt: new Date(startedAt), usage, ...cost, requestId: asked.id },
+      ...{ latencyMs: 0, status: 0, aborted: true, estimated: true, simulated: false },
+    })
+  }
   let end: Ending | undefined
   try {
     const { body: paidBody, headers } = room
@@ -144,6 +152,7 @@ async function pass(
   } finally {
     // Not sent, or failed in a way that is not known: the reservation must not stay.
     if (end === 'not-sent' && room.reservedNano !== undefined) tools.accounts.reservations.release(callId)
+    else if (end === 'not-sent') tools.accounts.ledger.forget(callId)
     else if (end === undefined) void settle({ status: 500, aborted: true })
   }
 }
