@@ -14,7 +14,13 @@ process.once(
       const databases = openDatabases(urls, { log, name: 'gateway' })
       const listener = await createListener(urls.system, log)
       const gateway = await startGateway({
-        ...{ databases, listener, log, authenticator: await createAuthenticator(databases, listener) },
+        ...{
+          databases,
+          listener,
+          log,
+          spoolFolder: `${logFile}.spool`,
+          authenticator: await createAuthenticator(databases, listener),
+        },
         config: {
           ...{ FLOWFORGE_HOST: '127.0.0.1', FLOWFORGE_GATEWAY_PORT: 0, FLOWFORGE_UPSTREAM_URL: upstreamUrl },
           ANTHROPIC_API_KEY: new Secret('sk-ant-bench'),
