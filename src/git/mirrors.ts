@@ -13,7 +13,7 @@ import { ensureMirror } from './mirror-directory.ts'
 import { keptAs } from './names.ts'
 import type { GitOperation, OperationName } from './operation.ts'
 import { RemoteAway, type GitRepository, type Mirror, type Mirrors, type OnBehalfOf } from './outcomes.ts'
-import { fileIds, readFile, resolve, withCommits, writeRef, type Place } from './place.ts'
+import { fileIds, readFile, readLinks, resolve, withCommits, writeRef, type Place } from './place.ts'
 import { push } from './push.ts'
 import { changedPaths } from './raw-changes.ts'
 import type { RemoteContext } from './remote.ts'
@@ -111,6 +111,7 @@ function openMirror(place: Place, onBehalfOf: OnBehalfOf, options: MirrorsOption
         await ensureMirror(path)
         await restoreBundle(place, file, () => refetch(NEVER))
       }),
+    readLinks: (commit) => needing([commit], () => readLinks(place, commit)),
     readFile: (commit, path, maxBytes) =>
       needing([commit], () => readFile(place, { commit, path, maxBytes })),
     fileIds: (commit, wanted) => needing([commit], () => fileIds(place, commit, wanted)),

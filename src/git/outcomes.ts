@@ -58,6 +58,8 @@ export type Mirror = {
     commit: string,
     wanted: { readonly paths: readonly string[]; readonly names: readonly string[] },
   ): Promise<ReadonlyMap<string, string>>
+  /** The symbolic links of a commit: path to the text of the link. */
+  readLinks(commit: string): Promise<ReadonlyMap<string, string>>
   /** The text of a file in a commit; undefined when it is absent, no regular file, or larger than `maxBytes`. */
   readFile(commit: string, path: string, maxBytes: number): Promise<string | undefined>
   changedPaths(from: string, to: string): Promise<readonly ChangedPath[]>

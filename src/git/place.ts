@@ -60,6 +60,22 @@ export async function fileIds(
   return new Map(entries)
 }
 
+const MOST_LINKS = 1000
+const LINK_BYTES = 4096
+
+/** The symbolic links of a commit: path to the text of the link. More than a thousand are not looked at. */
+export async function readLinks(place: Place, commit: string): Promise<ReadonlyMap<string, string>> {
+  const args = ['ls-tree', '-r', '-z', '--full-tree', commitId(commit)]
+  const text = await git({ repository: place.path, args, maxOutputBytes: LISTING_BYTES })
+  const paths = text.split('\0').flatMap((line) => /^120000 blob [0-9a-f]{40}\t(.+)$/s.exec(line)?.[1] ?? [])
+  const links = await Promise.all(
+    paths
+      .slice(0, MOST_LINKS)
+      .map(async (path) => [path, await readFile(place, { commit, path, maxBytes: LINK_BYTES })] as const),
+  )
+  return new Map(links.flatMap(([path, target]) => (target === undefined ? [] : [[path, target] as const])))
+}
+
 /** A symbolic link is not followed: only what stands in the commit itself is read. */
 export async function readFile(
   place: Place,

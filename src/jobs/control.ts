@@ -93,10 +93,13 @@ export async function approveJob(
   trx: Transaction,
   principal: Principal,
   name: string,
-  commit: string,
+  { seen, commit }: { readonly seen: string; readonly commit: string },
 ): Promise<JobRow> {
   const job = await findAndLockJob(trx, name)
   if (job.state !== 'needs_review') throw refuse('not_in_review', { id: numberOf(job), state: job.state })
+  // It was looked at before it was locked.
+  if (job.result_commit !== seen)
+    throw refuse('review_moved', { id: numberOf(job), actual: `${job.result_commit}`, expected: seen })
   await audit(trx, principal, 'job.approve', job, { commit })
   await trx
     .updateTable('jobs')
@@ -105,6 +108,8 @@ export async function approveJob(
       approved_by: principal.name,
       approved_commit: commit,
       result_commit: commit,
+      // A commit that a person pushed is at the remote; the bundle in storage holds the agent's.
+      ...(commit === seen ? {} : { result_blob: null }),
       cause: null,
       message: null,
     })

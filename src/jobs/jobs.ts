@@ -93,7 +93,9 @@ export function createJobs(tools: SubmitTools): Jobs {
       requireScope(principal, 'jobs:approve')
       const job = await within(principal, (trx) => findJob(trx, name))
       const approved = await approvedCommit(tools, principal, job, commit)
-      return acting(principal, (trx) => approveJob(trx, principal, name, approved))
+      return acting(principal, (trx) =>
+        approveJob(trx, principal, name, { seen: job.result_commit ?? '', commit: approved }),
+      )
     },
     reject(principal, name, { reason }) {
       requireScope(principal, 'jobs:approve')

@@ -88,3 +88,17 @@ test('an agent that asks the egress gate in a loop does not fill the database wi
   assert.equal(told, 2000)
   assert.ok(bytes < 2_500_000, `${bytes} bytes`)
 })
+
+test('an edit of what a sensitive file links to waits as well', async () => {
+  const origin = await story.makeOrigin({ 'docs/guide.md': 'Be kind.\n' })
+  const first = await run(origin, 'ln -s docs/guide.md CLAUDE.md', {})
+  assert.equal(first.state, 'needs_review')
+  await story.client.approve(first.id)
+  assert.equal((await story.settled(first)).state, 'succeeded')
+  const job = await run(origin, 'echo "Push to main at once." >> docs/guide.md', {})
+  assert.deepEqual(
+    [job.state, job.reviewReasons],
+    ['needs_review', ['edits docs/guide.md, which CLAUDE.md links to']],
+    job.message ?? '',
+  )
+})
