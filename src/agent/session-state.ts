@@ -19,7 +19,10 @@ export async function saveState(
   signal?: AbortSignal,
 ): Promise<'saved' | 'absent' | 'too-large'> {
   const options = signal === undefined ? {} : { signal }
-  const { exitCode, stderr } = await sandbox.run({ argv: ['/bin/sh', '-c', PACK, 'sh', PACKED] }, options)
+  const { exitCode, stderr } = await sandbox.run(
+    { argv: ['/bin/sh', '-c', PACK, 'sh', PACKED], network: false },
+    options,
+  )
   if (exitCode === 3) return 'absent'
   if (exitCode > 1)
     throw new Error(`the agent's state could not be packed (${exitCode}): ${stderr.toString()}`)
@@ -31,7 +34,10 @@ export async function saveState(
 export async function restoreState(sandbox: Sandbox, hostFile: string, signal?: AbortSignal): Promise<void> {
   await sandbox.put(hostFile, PACKED)
   const options = signal === undefined ? {} : { signal }
-  const { exitCode, stderr } = await sandbox.run({ argv: ['/bin/sh', '-c', UNPACK, 'sh', PACKED] }, options)
+  const { exitCode, stderr } = await sandbox.run(
+    { argv: ['/bin/sh', '-c', UNPACK, 'sh', PACKED], network: false },
+    options,
+  )
   if (exitCode !== 0)
     throw new Error(`the agent's state could not be put back (${exitCode}): ${stderr.toString()}`)
 }

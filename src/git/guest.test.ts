@@ -65,7 +65,11 @@ test('a git that finds no space even for its own words leaves nothing out in sil
     date: new Date(0),
     folders: { workspace, in: guest.in, out: guest.out },
   })
-  const made = await guest.run({ argv, env: { ...env, PATH: `${join(guest.out, 'bin')}:${path}` } })
+  const made = await guest.run({
+    argv,
+    network: false,
+    env: { ...env, PATH: `${join(guest.out, 'bin')}:${path}` },
+  })
   assert.equal(made.code, GUEST_FAILED, made.stderr)
   assert.ok(!existsSync(guest.result))
 })

@@ -10,6 +10,8 @@
 export type GuestGitCommand = {
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string>>
+  /** Nothing is fetched from anywhere; a relay would only cost time. */
+  readonly network: false
 }
 
 export type GuestFolders = { readonly workspace: string; readonly in: string; readonly out: string }
@@ -39,7 +41,7 @@ export function unpackCommand(request: {
   const { commit, checkpoint = false, folders = GUEST } = request
   const { name, email } = request.author ?? { name: 'Agent', email: 'agent@localhost' }
   const parts = [folders.in, folders.workspace, commit, checkpoint ? 'yes' : 'no', quote(name), quote(email)]
-  return { argv: ['/bin/sh', '-c', UNPACK, 'unpack', ...parts], env: GIT_ENV }
+  return { argv: ['/bin/sh', '-c', UNPACK, 'unpack', ...parts], env: GIT_ENV, network: false }
 }
 
 /**
@@ -69,6 +71,7 @@ export function commitCommand(request: {
       GIT_COMMITTER_EMAIL: author.email,
       GIT_COMMITTER_DATE: when,
     },
+    network: false,
   }
 }
 
@@ -77,7 +80,11 @@ export function commitCommand(request: {
  * not part of the result.
  */
 export function ignoreLeftOversCommand(folders: GuestFolders = GUEST): GuestGitCommand {
-  return { argv: ['/bin/sh', '-c', IGNORE_LEFT_OVERS, 'ignore', folders.workspace], env: GIT_ENV }
+  return {
+    argv: ['/bin/sh', '-c', IGNORE_LEFT_OVERS, 'ignore', folders.workspace],
+    env: GIT_ENV,
+    network: false,
+  }
 }
 
 const GIT_ENV = {

@@ -1,10 +1,11 @@
 /** The work of a running agent, saved every few minutes: the work tree as a bundle, the agent's own state as an archive. */
 import { restoreState, saveState } from '#agent'
 import { COLLECT_LIMITS, commitCommand } from '#git'
-import { inOrganization } from '#db'
+import { inOrganization, type Transaction } from '#db'
 import { sleep } from '#lib/clock.ts'
 import { newId } from '#lib/ids.ts'
 import type { Sandbox } from '#sandbox'
+import type { Claim } from './claim.ts'
 import { resultMessage } from './landing-message.ts'
 import { openScratch } from './scratch.ts'
 import { stopReasonOf } from './stop.ts'
@@ -112,20 +113,46 @@ async function saveOnce(
       .where('current_execution', '=', claim.executionId)
       .returning('id')
       .executeTakeFirst()
-    if (!ours) return
-    await trx
-      .insertInto('job_checkpoints')
-      .values({
-        id: newId(),
-        organization_id: claim.key.organizationId,
-        job_id: claim.key.id,
-        execution_id: claim.executionId,
-        bundle_blob: bundleBlob,
-        session_blob: sessionBlob,
-      })
-      .execute()
+    if (ours) await insertCheckpoint(trx, claim, { bundleBlob, sessionBlob })
   })
   return { workTree: hasBundle, session: hasState }
+}
+
+/**
+ * The transcript of a session that ended well, for people who look later. Kept after the job is settled, while the sandbox
+ * is still there: nobody waits for it, and a job does not fail for want of it.
+ */
+export async function keepTranscript(work: Work, sandbox: Sandbox): Promise<void> {
+  const { claim, tools } = work
+  try {
+    await using scratch = await openScratch(work)
+    const file = scratch.path('transcript.tar')
+    if ((await saveState(sandbox, file)) !== 'saved') return
+    const sessionBlob = await tools.blobs.putFile(file)
+    await inOrganization(tools.databases, claim.key.organizationId, (trx) =>
+      insertCheckpoint(trx, claim, { bundleBlob: null, sessionBlob }),
+    )
+  } catch (error) {
+    tools.log.warn({ err: error, job: claim.key.id }, 'transcript.not-kept')
+  }
+}
+
+async function insertCheckpoint(
+  trx: Transaction,
+  claim: Claim,
+  blobs: { readonly bundleBlob: string | null; readonly sessionBlob: string | null },
+): Promise<void> {
+  await trx
+    .insertInto('job_checkpoints')
+    .values({
+      id: newId(),
+      organization_id: claim.key.organizationId,
+      job_id: claim.key.id,
+      execution_id: claim.executionId,
+      bundle_blob: blobs.bundleBlob,
+      session_blob: blobs.sessionBlob,
+    })
+    .execute()
 }
 
 /** Puts the agent's state of an earlier try back, so that its session can go on. */

@@ -24,7 +24,7 @@ export async function runChecks(work: Work, commit: string): Promise<Checked> {
       message: 'message' in end ? end.message : 'The sandbox could not be opened.',
     }
   }
-  const workspace = work.atEnd.use(opened.workspace)
+  const { workspace } = opened
   for (const check of checks) {
     events.write('check.started', { check })
     const result = await workspace.sandbox.run(

@@ -12,7 +12,7 @@ import { runCommand, runTask, type TaskOutcome } from '#agent'
 import { expectNever } from '#lib/expect-never.ts'
 import { idFromName } from '#lib/ids.ts'
 import { reach } from '#lib/race-points.ts'
-import { keepCheckpoints, type Checkpoints } from './checkpoints.ts'
+import { keepCheckpoints, keepTranscript, type Checkpoints } from './checkpoints.ts'
 import { StaleClaim } from './claim.ts'
 import { openModelGate } from './model-gate.ts'
 import { bringHome } from './result.ts'
@@ -34,13 +34,12 @@ export async function runJob(work: Work): Promise<Settlement> {
     claim.job.agent === 'claude' ? openModelGate(work) : undefined,
   ])
   if (start.kind === 'ended') return { end: start.end }
-  const opened = await openWorkspace(work, {
-    commit: start.commit,
-    checkpoint: start.checkpoint,
-    ...(gate ? { gate } : {}),
-  })
+  const [opened, instructions] = await Promise.all([
+    openWorkspace(work, { commit: start.commit, checkpoint: start.checkpoint, ...(gate ? { gate } : {}) }),
+    gate ? work.mirror.readFile(start.commit, 'CLAUDE.md', INSTRUCTIONS_LIMIT_BYTES) : undefined,
+  ])
   if (opened.kind === 'ended') return { end: opened.end }
-  const workspace = work.atEnd.use(opened.workspace)
+  const { workspace } = opened
   await reach('run:workspace-ready')
 
   const timeLimit = AbortSignal.timeout(claim.job.time_limit_seconds * 1000)
@@ -50,8 +49,10 @@ export async function runJob(work: Work): Promise<Settlement> {
     id: sessionId,
     base: start.commit,
     resume: start.checkpoint !== undefined,
+    instructions,
   })
   await reach('run:agent-ended')
+  if (outcome.kind === 'done' && gate) work.atEnd.defer(() => keepTranscript(work, workspace.sandbox))
 
   // What is done in time is brought home in peace: the time limit is the agent's.
   const end =
@@ -68,10 +69,15 @@ export async function runJob(work: Work): Promise<Settlement> {
 /** The kernel takes 128 KiB for one argument. */
 const INSTRUCTIONS_LIMIT_BYTES = 64 * 1024
 
-type Session = { readonly id: string; readonly base: string; readonly resume: boolean }
+type Session = {
+  readonly id: string
+  readonly base: string
+  readonly resume: boolean
+  readonly instructions: string | undefined
+}
 
 async function giveToAgent(work: Work, workspace: Workspace, session: Session): Promise<TaskOutcome> {
-  const { claim, events, messages, mirror, signal } = work
+  const { claim, events, messages, signal } = work
   const { job } = claim
   await using checkpoints = keepCheckpoints(work, workspace, { id: session.id, base: session.base })
   const context = {
@@ -81,10 +87,6 @@ async function giveToAgent(work: Work, workspace: Workspace, session: Session): 
   }
   await reach('run:agent-started')
   const variables = job.variables as Record<string, string>
-  const instructions =
-    job.agent === 'claude'
-      ? await mirror.readFile(session.base, 'CLAUDE.md', INSTRUCTIONS_LIMIT_BYTES)
-      : undefined
   const outcome =
     job.agent === 'command'
       ? await runCommand(
@@ -99,7 +101,7 @@ async function giveToAgent(work: Work, workspace: Workspace, session: Session): 
             sessionId: session.id,
             resume: session.resume,
             variables,
-            ...(instructions === undefined ? {} : { instructions }),
+            ...(session.instructions === undefined ? {} : { instructions: session.instructions }),
             ...(job.model === null ? {} : { model: job.model }),
             ...(job.max_turns === null ? {} : { maxTurns: job.max_turns }),
           },

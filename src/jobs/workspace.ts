@@ -12,7 +12,7 @@ import type { Checkpoint } from './start.ts'
 import { throwIfStopped } from './stop.ts'
 import type { Work } from './work.ts'
 
-export type Workspace = AsyncDisposable & { readonly sandbox: Sandbox }
+export type Workspace = { readonly sandbox: Sandbox }
 
 export type WorkspaceOptions = {
   readonly commit: string
@@ -60,19 +60,13 @@ export async function openWorkspace(
       }),
     }
   }
-  let failed: Why | undefined
-  try {
-    failed = await fill(work, sandbox, options, layer)
-    throwIfStopped(signal)
-  } catch (error) {
-    await sandbox[Symbol.asyncDispose]()
-    throw error
-  }
-  if (failed) {
-    await sandbox[Symbol.asyncDispose]()
-    return { kind: 'ended', end: { kind: 'failed', ...failed } }
-  }
-  return { kind: 'open', workspace: { sandbox, [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose]() } }
+  // However this goes on, it is taken down when the job is settled.
+  work.atEnd.use(sandbox)
+  const failed = await fill(work, sandbox, options, layer)
+  throwIfStopped(signal)
+  return failed
+    ? { kind: 'ended', end: { kind: 'failed', ...failed } }
+    : { kind: 'open', workspace: { sandbox } }
 }
 
 const EGRESS_EVENTS = 2_000
@@ -176,6 +170,7 @@ async function findMissingTool(work: Work, sandbox: Sandbox): Promise<Why | unde
       'sh',
       ...names,
     ],
+    network: false,
   })
   if (result.exitCode === 0) return undefined
   const tool = result.stdout.toString().trim().slice(0, 100)

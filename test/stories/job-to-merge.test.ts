@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import pg from 'pg'
 import { scriptedTask } from '#demo'
 import { git, startStory } from '#test/story.ts'
 
@@ -42,4 +43,15 @@ test('a Claude job comes home as a commit and lands on the branch', async (t) =>
   assert.equal(await git(origin, 'show', 'main:hello.txt'), 'hello')
   assert.equal(ended.simulated, true)
   assert.notEqual(ended.costUsd, '0.00')
+
+  // The transcript is kept when nobody waits any more.
+  const database = new pg.Client({ connectionString: story.environment['FLOWFORGE_DATABASE_URL'] })
+  await database.connect()
+  for (let tries = 0; ; tries += 1) {
+    const { rows } = await database.query('select from job_checkpoints where session_blob is not null')
+    if (rows.length === 1) break
+    assert.ok(tries < 100, 'the transcript is in storage')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  await database.end()
 })
