@@ -48,7 +48,12 @@ test('conflicting jobs both land, with the evidence on record; what cannot be pr
 
   const database = new pg.Client({ connectionString: story.environment['FLOWFORGE_DATABASE_URL'] })
   await database.connect()
-  const { rows } = await database.query<{ path: string; outcome: string; rung: string | null; layers: number }>(
+  const { rows } = await database.query<{
+    path: string
+    outcome: string
+    rung: string | null
+    layers: number
+  }>(
     'select path, outcome, rung, jsonb_array_length(checks) as layers from conflict_resolutions order by path desc',
   )
   await database.end()
