@@ -35,7 +35,7 @@ test('a repository is a name, an address, or a path that is made absolute', () =
   assert.equal(toRepository('./shop', '/home/me'), '/home/me/shop')
   assert.equal(toRepository('.', '/home/me'), '/home/me')
   assert.equal(toRepository('../shop', '/home/me'), '/home/shop')
-  assert.equal(toRepository('work/shop', '/home/me'), '/home/me/work/shop')
+  assert.equal(toRepository('code/shop', '/home/me'), '/home/me/code/shop')
   assert.equal(
     toRepository('https://git.example.com/shop.git', '/home/me'),
     'https://git.example.com/shop.git',
