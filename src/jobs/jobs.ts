@@ -1,4 +1,5 @@
 /** What the doors (API, command line) may ask of jobs. Every call checks the scopes and sees one organization only. */
+import { toUsd } from '#costs'
 import { inOrganization, type Transaction } from '#db'
 import type { Mirror } from '#git'
 import { refuse } from '#lib/errors.ts'
@@ -21,7 +22,6 @@ import {
   listExecutions,
   listJobs,
   repositoryNameOf,
-  toUsd,
   viewJob,
   type JobRow,
 } from './store.ts'

@@ -1,5 +1,6 @@
 /** The SQL of jobs: reading and locking rows, and how a row becomes what callers see. */
 import type { Selectable } from 'kysely'
+import { toUsd } from '#costs'
 import type { Schema, Transaction } from '#db'
 import { refuse } from '#lib/errors.ts'
 import { isUuid, type JobId, type OrganizationId } from '#lib/ids.ts'
@@ -114,18 +115,6 @@ export async function listExecutions(trx: Transaction, jobId: string): Promise<r
     cause: row.cause,
     message: row.message,
   }))
-}
-
-/** Nano-dollars as a decimal string of US dollars, without losing a digit. */
-export function toUsd(nanoDollars: number | string | bigint): string {
-  const digits = BigInt(nanoDollars).toString().padStart(10, '0')
-  const fraction = digits.slice(-9).replace(/0+$/, '').padEnd(2, '0')
-  return `${digits.slice(0, -9)}.${fraction}`
-}
-
-export function fromUsd(usd: string): number {
-  const [whole = '0', fraction = ''] = usd.split('.')
-  return Number(BigInt(whole) * 1_000_000_000n + BigInt(fraction.padEnd(9, '0')))
 }
 
 function toJob(row: JobRow, repository: string): Job {

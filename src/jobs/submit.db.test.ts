@@ -44,6 +44,21 @@ describe('submitting', { concurrency: 2 }, () => {
     assert.ok(refusal('idempotency_conflict')((rejected as PromiseRejectedResult).reason))
   })
 
+  test('a budget is kept to the last nano-dollar; one that cannot be is refused', async (t) => {
+    const jobs = await startTestJobs(t)
+    const place = await jobs.makePlace()
+    const { job } = await jobs.jobs.submit(
+      place.principal,
+      request(place.origin, { budgetUsd: '2.500000001' }),
+    )
+    assert.equal((await jobs.jobs.read(place.principal, job.id)).budgetUsd, '2.500000001')
+    await assert.rejects(
+      jobs.jobs.submit(place.principal, request(place.origin, { budgetUsd: '99999999.5' })),
+      refusal('invalid_request'),
+    )
+    assert.equal((await jobs.jobs.list(place.principal, jobQuerySchema.parse({}))).jobs.length, 1)
+  })
+
   test('the key of another organization is its own', async (t) => {
     const jobs = await startTestJobs(t)
     const [one, other] = [await jobs.makePlace(), await jobs.makePlace()]

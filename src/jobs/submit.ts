@@ -1,6 +1,7 @@
 /** Taking a job: everything that can be said to be wrong now is said now, before the job waits, runs or costs anything. */
 import { createHash } from 'node:crypto'
 import { recordAudit } from '#audit'
+import { fromUsd } from '#costs'
 import { inOrganization, notify, type Databases, type Transaction } from '#db'
 import type { GitRepository, Mirrors } from '#git'
 import { refuse } from '#lib/errors.ts'
@@ -12,7 +13,7 @@ import { appendEvents } from './events.ts'
 import { toJsonb } from './jsonb.ts'
 import { TASK_LIMIT_BYTES, type Job, type JobRequest } from './job.ts'
 import { refuseNul } from './refuse-nul.ts'
-import { fromUsd, viewJob, type JobRow } from './store.ts'
+import { viewJob, type JobRow } from './store.ts'
 import { checkVariables } from './variables.ts'
 
 /** Where answers come from: Claude with a key, the scripted model of the demo, another upstream, or nowhere. */
@@ -148,7 +149,7 @@ async function insertJob(
       model: request.model ?? null,
       max_turns: request.maxTurns ?? null,
       time_limit_seconds: request.timeLimitSeconds,
-      budget_nano_dollars: request.budgetUsd === undefined ? null : fromUsd(request.budgetUsd),
+      budget_nano_dollars: budgetOf(request),
       base_ref: request.base ?? request.into,
       target_branch: request.into,
       landing: request.landing,
@@ -181,6 +182,17 @@ async function insertJob(
   })
   await notify(trx, 'flowforge_admission', row.id)
   return viewJob(trx, row)
+}
+
+/** More than a number holds exactly would be kept as another amount. */
+function budgetOf({ budgetUsd }: JobRequest): number | null {
+  if (budgetUsd === undefined) return null
+  try {
+    return fromUsd(budgetUsd)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw refuse('invalid_request', { problem: `budgetUsd: ${error.message}.` }, error)
+  }
 }
 
 function titleOf(task: string): string {
