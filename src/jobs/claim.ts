@@ -106,14 +106,3 @@ export async function endExecution(
     .where('ended_at', 'is', null)
     .execute()
 }
-
-/** Whether this execution still has the job, seen now. */
-export async function holdsJob(trx: Transaction, claim: Claim): Promise<boolean> {
-  const row = await trx
-    .selectFrom('jobs')
-    .select('id')
-    .where('id', '=', claim.key.id)
-    .where('current_execution', '=', claim.executionId)
-    .executeTakeFirst()
-  return row !== undefined
-}
